@@ -1,0 +1,3 @@
+"""minipod: real Kubernetes pods on one Linux machine."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,355 @@
+"""What minipod's processes say to each other: one closed, versioned set of typed messages.
+
+    node ──Launch──▶ forge ──Launch──▶ supervisor            (the forge passes it on with the node's socket)
+    node, tests ──Request──▶ supervisor ──Reply──▶           (one reply to each request, in order)
+    supervisor ──Notice──▶ node                              (whenever something happened, after Subscribe)
+    supervisor ──NetStage──▶ netlink worker ──Reply──▶
+
+All travel as one JSON object in one packet of a SOCK_SEQPACKET socket (api/channel.py), descriptors beside them.
+
+The mechanism's requests are those of the Container Runtime Interface: idempotent, ids chosen by the caller, and
+ignorant of restart policies and probes. A message never loses a field; new ones have defaults, so that a newer node
+understands an older supervisor.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from minipod.kernel.cgroups import Hierarchies
+from minipod.names import Layout
+from minipod.spec.types import Event, Pod, PodStatus
+
+VERSION = 1
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True):
+    """Base of all messages; its class name is the value of "type"."""
+
+
+# --- what the mechanism is told to build (CRI's PodSandboxConfig and ContainerConfig) -----------------------
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Base of the records inside messages."""
+
+
+class Resources(Record, frozen=True):
+    """Limits in the units of the kernel's files; 0 means: leave the kernel's default."""
+
+    cpu_shares: int = 0  # as cpu.shares of cgroup v1; cpu.weight is derived
+    cpu_quota: int = 0  # microseconds of CPU in each 100000
+    memory_limit: int = 0  # bytes
+    pids_limit: int = 0
+
+
+class Mount(Record, frozen=True):
+    """A directory or file of the host, bind-mounted into a container."""
+
+    host_path: str
+    container_path: str
+    readonly: bool = False
+    propagation: Literal["private", "rslave", "rshared"] = "private"
+
+
+class SandboxConfig(Record, frozen=True):
+    """Everything about a sandbox that the mechanism must know. Addresses are settled before planning."""
+
+    name: str
+    namespace: str
+    uid: str
+    hostname: str
+    cgroup_parent: str  # relative to each hierarchy; exists already
+    attempt: int = 0
+    log_directory: str = ""
+    host_network: bool = False
+    share_pid: bool = False
+    address4: str = ""  # without prefix length; empty: the next free one, and its IPv6 sibling
+    address6: str = ""
+    hosts: str = ""  # the text of /etc/hosts; empty: the pod's own
+    resolv_conf: str = ""
+
+
+class ContainerConfig(Record, frozen=True):
+    """Everything about a container that the mechanism must know."""
+
+    name: str
+    image: str  # as in the manifest, for status
+    rootfs: str  # the image's unpacked root, the overlay's lower directory
+    argv: tuple[str, ...]
+    env: tuple[str, ...] = ()  # NAME=value
+    cwd: str = "/"
+    attempt: int = 0
+    uid: int = 0
+    gid: int = 0
+    groups: tuple[int, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    resources: Resources = Resources()
+    oom_score_adj: int = 0
+    privileged: bool = False
+    capabilities: tuple[str, ...] = ()  # names without CAP_; empty: containerd's default set
+    no_new_privileges: bool = False
+    readonly_rootfs: bool = False
+    log_path: str = ""  # relative to the sandbox's log_directory
+    image_id: str = ""
+
+
+# --- what it says about them (CRI's PodSandboxStatus and ContainerStatus) -----------------------------------
+
+
+class SandboxInfo(Record, frozen=True):
+    id: str
+    state: Literal["ready", "notready"]
+    created_at: float  # seconds since the epoch
+    pid: int = 0  # of pause, in the supervisor's PID namespace
+    attempt: int = 0
+    address4: str = ""
+    address6: str = ""
+
+
+class ContainerInfo(Record, frozen=True):
+    id: str
+    sandbox_id: str
+    name: str
+    attempt: int
+    state: Literal["created", "running", "exited"]
+    image: str = ""
+    image_id: str = ""
+    pid: int = 0
+    created_at: float = 0
+    started_at: float = 0
+    finished_at: float = 0
+    exit_code: int = 0
+    signal: int = 0
+    reason: str = ""  # Completed | Error | OOMKilled | StartError | ContainerStatusUnknown
+    message: str = ""
+
+
+class RuntimeStatus(Record, frozen=True):
+    sandboxes: tuple[SandboxInfo, ...] = ()
+    containers: tuple[ContainerInfo, ...] = ()
+
+
+class Timing(Record, frozen=True):
+    """One executed operation of a plan. Times are CLOCK_MONOTONIC nanoseconds."""
+
+    plan: str  # pod, sandbox/<id> or container/<id>
+    stage: str
+    index: int
+    command: str
+    pid: int
+    start: int
+    duration: int
+    error: str = ""
+
+
+# --- requests to a supervisor --------------------------------------------------------------------------------
+
+
+class RunSandbox(Message, frozen=True):
+    """Make a sandbox: pause, its namespaces, its network. Done when pause runs and the addresses are usable."""
+
+    id: str
+    config: SandboxConfig
+
+
+class StopSandbox(Message, frozen=True):
+    """Kill what still runs in it, release its network. The record stays."""
+
+    id: str
+
+
+class RemoveSandbox(Message, frozen=True):
+    """Stop it, remove its containers and its record."""
+
+    id: str
+
+
+class CreateContainer(Message, frozen=True):
+    """Check and record a container; no process yet."""
+
+    id: str
+    sandbox_id: str
+    config: ContainerConfig
+
+
+class StartContainer(Message, frozen=True):
+    """Run it. Done when its process has been exec'ed."""
+
+    id: str
+
+
+class StopContainer(Message, frozen=True):
+    """SIGTERM, then SIGKILL to the whole container after `timeout` seconds. Done when it has ended."""
+
+    id: str
+    timeout: float = 0
+
+
+class RemoveContainer(Message, frozen=True):
+    id: str
+
+
+class Exec(Message, frozen=True):
+    """Run a command in a running container.
+
+    With a descriptor: a stream socket on which the supervisor answers `streams` with the descriptors of stdin, stdout
+    and stderr (or of the terminal) and later `exit N`. See api/streams.py.
+    """
+
+    container: str  # id, or a container's name while the engine is on
+    argv: tuple[str, ...]
+    stdin: bool = False
+    tty: bool = False
+    rows: int = 0
+    columns: int = 0
+
+
+class Status(Message, frozen=True):
+    """Ask for a RuntimeStatus."""
+
+
+class Trace(Message, frozen=True):
+    """Ask for the timings of every operation done so far."""
+
+
+class Subscribe(Message, frozen=True):
+    """Send every Notice on this channel from now on, beginning with the present status."""
+
+
+class Delete(Message, frozen=True):
+    """Stop the pod within `grace` seconds (None: the spec's), undo it, and exit. Replied to at once."""
+
+    grace: float | None = None
+
+
+Request = (
+    RunSandbox
+    | StopSandbox
+    | RemoveSandbox
+    | CreateContainer
+    | StartContainer
+    | StopContainer
+    | RemoveContainer
+    | Exec
+    | Status
+    | Trace
+    | Subscribe
+    | Delete
+)
+
+# --- replies ---------------------------------------------------------------------------------------------------
+
+
+class Done(Message, frozen=True):
+    """It is so now (or was already). `status` answers Status, `timings` answers Trace and NetStage."""
+
+    status: RuntimeStatus | None = None
+    timings: tuple[Timing, ...] = ()
+    exit_code: int | None = None
+
+
+class Failed(Message, frozen=True):
+    """It isn't so. `reason` is one of CRI's and the kubelet's words where there is one."""
+
+    error: str
+    reason: str = ""
+
+
+Reply = Done | Failed
+
+# --- notices: supervisor to node ---------------------------------------------------------------------------------
+
+
+class PodChanged(Message, frozen=True):
+    """The pod's status, whole, as it is now. `sequence` grows by one each time, over supervisors too."""
+
+    uid: str
+    status: PodStatus
+    sequence: int = 0
+
+
+class EventHappened(Message, frozen=True):
+    uid: str
+    event: Event
+
+
+class ContainerChanged(Message, frozen=True):
+    """CRI's event: a container was created, started or has ended. Sent with the engine on or off."""
+
+    container: ContainerInfo
+
+
+class PodEnded(Message, frozen=True):
+    """Everything in the pod is stopped and undone; the supervisor exits now and the object may go."""
+
+    uid: str
+
+
+Notice = PodChanged | EventHappened | ContainerChanged | PodEnded
+
+# --- node to forge to supervisor -------------------------------------------------------------------------------
+
+
+class Door(Record, frozen=True):
+    """Where the process that runs a plan is to be failed or killed: fault injection."""
+
+    stage: str  # e.g. sandbox/pause, container/app
+    index: int
+    action: Literal["fail", "kill-before", "kill-after"]
+
+
+class Settings(Record, frozen=True):
+    """The node's settings that reach a pod (node.toml)."""
+
+    emptydir_medium: Literal["tmpfs", "disk"] = "tmpfs"
+    layers: Literal["disk", "tmpfs"] = "disk"  # where writable layers are kept
+    backoff_scale: float = 1.0  # 1: the kubelet's 10 s to 300 s
+    log_max_bytes: int = 10 << 20
+    log_max_files: int = 5
+
+
+class NodeFacts(Record, frozen=True):
+    """What a supervisor must know about the machine, found out once by the node."""
+
+    layout: Layout
+    node_name: str
+    host_ip: str
+    memory_bytes: int
+    cgroups: Hierarchies
+    pause: str  # path of catatonit
+    masked: tuple[str, ...] = ()  # paths that exist on this kernel and that containers must not see
+    readonly: tuple[str, ...] = ()  # ... and must not write
+    ipv6: bool = True
+    dns: str = ""  # text of the node's /etc/resolv.conf
+    mtu: int = 1500
+    settings: Settings = Settings()
+
+
+class Launch(Message, frozen=True):
+    """Become the supervisor of this pod. Sent with one end of a socket pair: the node's channel."""
+
+    pod: Pod
+    facts: NodeFacts
+    engine: bool = True
+    door: Door | None = None
+    lost: bool = False  # an earlier supervisor died: what ran then is ContainerStatusUnknown, 137
+
+
+class Launched(Message, frozen=True):
+    """The forge's answer: which blank supervisor took it."""
+
+    uid: str
+    pid: int
+    supervisor_id: str
+
+
+def encode(message: Message) -> bytes:
+    """One message as it goes over the wire."""
+    return msgspec.json.encode(message)
+
+
+requests = msgspec.json.Decoder(Request)
+replies = msgspec.json.Decoder(Reply)
+notices = msgspec.json.Decoder(Done | Failed | Notice)
+launches = msgspec.json.Decoder(Launch)

@@ -1,0 +1,50 @@
+"""`minipod apply`: manifests go to the node, which checks all of them before it creates anything."""
+
+from minipod.api.client import target
+from minipod.cli.console import YAML, ask, show
+from minipod.cli.options import Args, Command, Option, UsageError
+from minipod.cli.sources import gather
+
+
+def run(args: Args) -> int:
+    if args.words:
+        raise UsageError(
+            f'unexpected argument "{args.words[0]}"; did you mean -f {args.words[0]}?', args.verb
+        )
+    if not args.all("filename"):
+        raise UsageError(
+            "must specify what to apply: -f FILE, -f FOLDER, or -f - for standard input", args.verb
+        )
+    body, source = gather(args.all("filename"), args.verb)
+    where = target(
+        "/minipod/v1/apply",
+        [
+            ("namespace", args.text("namespace")),
+            ("wait", "true" if args.on("wait") else ""),
+            ("source", source),
+        ],
+    )
+    return show(ask("POST", where, body, YAML))
+
+
+COMMAND = Command(
+    "apply",
+    "Create pods from manifests",
+    run,
+    usage=("apply -f FILE|FOLDER|- [--wait] [flags]",),
+    about="Every document of every file is checked before anything is created. Applying the same manifest again\n"
+    "changes nothing. In folders, *.yaml, *.yml and *.json are read.",
+    examples=(
+        (
+            "Create a pod and wait until its containers run",
+            "minipod apply --wait -f examples/shared-context.yaml",
+        ),
+        ("Everything in a folder", "minipod apply -f examples/"),
+        ("From standard input, into a namespace", "cat examples/hello.yaml | minipod apply -n lab -f -"),
+    ),
+    options=(
+        Option("filename", "File, folder, or - for standard input; repeatable", "f", "FILE", "file"),
+        Option("wait", "Return when every container has started or the pod has ended"),
+    ),
+    words=("file",),
+)

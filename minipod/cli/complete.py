@@ -1,0 +1,111 @@
+"""`minipod __complete -- WORD...`: candidates for the last word, one a line. Never starts the node."""
+
+from itertools import pairwise
+
+from minipod.api import client
+from minipod.cli.console import out
+from minipod.cli.main import VERBS, load
+from minipod.cli.options import Args, Command, Option, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def run(args: Args) -> int:
+    for word in candidates(args.rest or [""]):
+        out(word)
+    return 0
+
+
+def candidates(words: list[str]) -> list[str]:
+    """What the last of `words` (those after `minipod`) may become."""
+    *before, last = words
+    if not before:
+        found = [verb for group in VERBS.values() for verb in group]
+    else:
+        try:
+            command = load(before[0])
+        except UsageError:
+            return []
+        found = _for_verb(command, before[1:], last)
+    return [word for word in found if word.startswith(last)]
+
+
+def _for_verb(command: Command, before: list[str], last: str) -> list[str]:
+    if command.dashes and "--" in before:
+        return []  # a command in a container: whose files, we can't know
+    option = _awaiting(command, before)
+    words = _plain_words(command, before)
+    if option:
+        return _offer(option.complete, words, before)
+    if last.startswith("-"):
+        return [f"--{option.name}" for option in command.options]
+    if not command.words:
+        return []
+    wanted = command.words[min(len(words), len(command.words) - 1)]
+    slash = [f"pod/{name}" for name in _pods(before)] if "/" in last else []
+    return slash or _offer(wanted, words, before)
+
+
+def _awaiting(command: Command, before: list[str]) -> Option | None:
+    """The option whose value is being typed."""
+    if not before or not before[-1].startswith("-") or "=" in before[-1]:
+        return None
+    name = before[-1]
+    option = command.find(name[2:] if name.startswith("--") else f"-{name[-1]}")
+    return option if option and option.value else None
+
+
+def _plain_words(command: Command, before: list[str]) -> list[str]:
+    words: list[str] = []
+    for i, word in enumerate(before):
+        if not word.startswith("-") and not _awaiting(command, before[:i]):
+            words.append(word)
+    return words
+
+
+def _offer(wanted: str, words: list[str], before: list[str]) -> list[str]:
+    if wanted == "pod":
+        return [name for name in _pods(before) if name not in words]
+    if wanted == "container":
+        return _containers(words[0].rpartition("/")[2], before) if words else []
+    if wanted == "verb":
+        return [verb for group in VERBS.values() for verb in group]
+    return wanted.split("|") if "|" in wanted or wanted == "json" else []  # nothing: the shell offers files
+
+
+def _namespace(before: list[str]) -> str:
+    for flag, value in pairwise(before):
+        if flag in ("-n", "--namespace"):
+            return value
+    return "default"
+
+
+def _pods(before: list[str]) -> list[str]:
+    items = _get(f"/api/v1/namespaces/{client.quote(_namespace(before))}/pods").get("items", [])
+    return [item["metadata"]["name"] for item in items]
+
+
+def _containers(pod: str, before: list[str]) -> list[str]:
+    spec = _get(f"/api/v1/namespaces/{client.quote(_namespace(before))}/pods/{client.quote(pod)}").get(
+        "spec", {}
+    )
+    return [one["name"] for part in ("initContainers", "containers") for one in spec.get(part, [])]
+
+
+def _get(where: str) -> "dict[str, Any]":
+    import json
+
+    try:
+        sock = client.connect()
+    except OSError:
+        return {}
+    try:
+        reply = client.send(sock, "GET", where)
+        return dict(json.loads(reply.read())) if reply.status == 200 else {}
+    finally:
+        sock.close()
+
+
+COMMAND = Command("__complete", "", run, usage=(), examples=(), dashes=True)

@@ -1,0 +1,60 @@
+"""`minipod delete`: stops pods and removes everything they left on the host."""
+
+from minipod.api.client import target
+from minipod.cli.console import YAML, ask, show
+from minipod.cli.kinds import kind_and_names
+from minipod.cli.options import Args, Command, Option, UsageError
+from minipod.cli.sources import gather
+
+
+def run(args: Args) -> int:
+    how = [("grace", grace(args)), ("wait", "true" if args.on("wait", True) else "false")]
+    files = args.all("filename")
+    if files:
+        if args.words:
+            raise UsageError("name pods, or files with -f, not both", args.verb)
+        body, source = gather(files, args.verb)
+        how += [("namespace", args.text("namespace")), ("source", source)]
+        return show(ask("POST", target("/minipod/v1/delete", how), body, YAML))
+    kind, names = kind_and_names(args)
+    if not names:
+        raise UsageError("resource(s) were provided, but no name was specified", args.verb)
+    how += [("kind", kind), ("namespace", args.namespace), *[("name", name) for name in names]]
+    return show(ask("POST", target("/minipod/v1/delete", how)))
+
+
+def grace(args: Args) -> str:
+    """Seconds between SIGTERM and SIGKILL; empty: what each pod's terminationGracePeriodSeconds says."""
+    given = args.number("grace-period")
+    if given.startswith("-"):
+        given = ""  # kubectl's -1: not given
+    if not (args.on("now") or args.on("force")):
+        return given
+    if given.strip("0"):
+        raise UsageError("--now and --grace-period cannot be specified together", args.verb)
+    return "0"
+
+
+COMMAND = Command(
+    "delete",
+    "Stop and remove pods",
+    run,
+    usage=("delete pod NAME... [flags]", "delete -f FILE|FOLDER|- [flags]"),
+    about="Returns when the pods and everything they left on the host are gone.",
+    examples=(
+        ("Ask nicely, wait as long as the pod says", "minipod delete pod shared-context"),
+        ("At once", "minipod delete pod/hello --now"),
+        (
+            "Whatever a manifest describes, within 5 seconds",
+            "minipod delete -f examples/hello.yaml --grace-period 5",
+        ),
+    ),
+    options=(
+        Option("filename", "File, folder, or - for standard input; repeatable", "f", "FILE", "file"),
+        Option("grace-period", "Seconds from SIGTERM to SIGKILL, instead of the pod's own", "", "N"),
+        Option("now", "SIGKILL at once: --grace-period 0"),
+        Option("force", "The same as --now"),
+        Option("wait", "Wait until it is gone (default true)"),
+    ),
+    words=("pods|pod|po", "pod"),
+)

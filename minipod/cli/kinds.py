@@ -1,0 +1,43 @@
+"""Kinds and names as kubectl users write them: `pod NAME...`, `po/NAME`, `pods`."""
+
+from minipod.cli.options import Args, UsageError
+
+PODS = ("pods", "pod", "po")
+
+
+def kind_and_names(args: Args) -> tuple[str, list[str]]:
+    """("pods", names) of `pods`, `pod A B` or `pod/A po/B`; other kinds are passed on for the node to refuse."""
+    words = args.words
+    if not words:
+        raise UsageError("you must specify the type of resource, e.g. pods", args.verb)
+    if any("/" in word for word in words):
+        pairs = [word.partition("/") for word in words]
+        wrong = [
+            word
+            for word, (kind, slash, name) in zip(words, pairs, strict=True)
+            if not (kind and slash and name)
+        ]
+        if wrong:
+            raise UsageError(f'"{wrong[0]}": either all names are of the form pod/NAME or none is', args.verb)
+        kinds = {_plural(kind, args) for kind, _, _ in pairs}
+        return kinds.pop(), [name for _, _, name in pairs]
+    return _plural(words[0], args), words[1:]
+
+
+def _plural(kind: str, args: Args) -> str:
+    if kind.lower() in PODS:
+        return "pods"
+    from minipod.cli.options import suggest
+
+    hint = "; did you mean pods?" if suggest(kind, list(PODS)) else "; minipod has pods"
+    raise UsageError(f'the server doesn\'t have a resource type "{kind}"{hint}', args.verb)
+
+
+def pod_name(word: str, verb: str) -> str:
+    """NAME of `NAME` or `pod/NAME`."""
+    kind, slash, name = word.partition("/")
+    if not slash:
+        return word
+    if kind.lower() not in PODS or not name:
+        raise UsageError(f'"{word}" is no pod: write NAME or pod/NAME', verb)
+    return name

@@ -1,0 +1,110 @@
+"""The `minipod` command: finds the verb, runs it, leaves.
+
+A verb is a module of this package with a COMMAND; only the one that was asked for is imported. The process leaves
+by `_exit`: everything printed went through write(2), and tearing the interpreter down would cost 2 ms.
+"""
+
+import posix
+import sys
+
+from minipod.cli.options import Command, UsageError, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+VERBS = {  # in the order and groups of the help text
+    "Pods": ("apply", "get", "logs", "exec", "delete"),
+    "What a pod is": ("observe",),
+    "This machine": ("image", "node"),
+    "Other": ("version", "completion", "help"),
+}
+
+
+def main() -> "NoReturn":
+    """Never returns; exit codes as kubectl: 0, 1 for errors, 130 after Ctrl-C, the command's own for exec."""
+    code = 1
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        _die_of_sigpipe()
+    except Exception as error:
+        from minipod.errors import MinipodError
+
+        if not isinstance(error, (MinipodError, OSError)):
+            raise
+        _report(str(error))
+    posix._exit(code)
+
+
+def run(argv: list[str]) -> int:
+    """Runs one command line; the exit code. Errors of use are reported here, others raised."""
+    from minipod.cli.console import out
+
+    leading, argv = _leading_flags(argv)
+    if not argv:
+        from minipod.cli.help import first_steps, overview
+
+        if leading and leading[-1] not in ("-h", "--help"):
+            raise UsageError(f"a verb is missing after: minipod {' '.join(leading)}")
+        out(overview() if leading else first_steps())
+        return 0
+    try:
+        command = load(argv[0])
+        args = parse(command, leading + argv[1:])
+        if args.on("help"):
+            from minipod.cli.help import describe
+
+            out(describe(command))
+            return 0
+        return command.run(args)
+    except UsageError as error:
+        verb = f"{error.verb} " if error.verb else ""
+        _report(f"{error}\nSee 'minipod {verb}--help' for usage.")
+        return 1
+
+
+def _leading_flags(argv: list[str]) -> tuple[list[str], list[str]]:
+    """`minipod -n web get pods`: flags may stand before the verb, as with kubectl."""
+    i = 0
+    while i < len(argv) and argv[i].startswith("-"):
+        i += 2 if argv[i] in ("-n", "--namespace") else 1
+    return argv[:i], argv[i:]
+
+
+def load(verb: str) -> Command:
+    """The COMMAND of a verb's module; UsageError for a word that is none."""
+    if any(verb in group for group in VERBS.values()) or verb == "__complete":
+        name = f"minipod.cli.{verb.lstrip('_')}"
+        __import__(name)
+        command: Command = sys.modules[name].COMMAND
+        return command
+    from minipod.cli.options import suggest
+
+    found = suggest(verb, [name for group in VERBS.values() for name in group])
+    raise UsageError(
+        f'unknown command "{verb}" for "minipod"' + (f"\n\nDid you mean this?\n\t{found}\n" if found else "")
+    )
+
+
+def _report(message: str) -> None:
+    from minipod.cli.console import err
+
+    try:
+        err(f"error: {message}")
+    except OSError:
+        pass  # nobody to tell
+
+
+def _die_of_sigpipe() -> None:
+    """Nobody reads what we print (`minipod logs x | head`): end quietly, as programs written in C do."""
+    import signal
+
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    posix.kill(posix.getpid(), signal.SIGPIPE)
+
+
+if __name__ == "__main__":
+    main()

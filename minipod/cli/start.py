@@ -1,0 +1,147 @@
+"""Starting the node on first use: by systemd where the unit is installed, else as a daemon of our own.
+
+daemon(7), the old way: a session of its own, /, umask 022, a clean environment, default signals, no descriptors but
+its log. One lock, so that of several commands at once one starts the node and the others wait for it.
+"""
+
+import _socket
+import fcntl
+import os
+import signal
+import sys
+import time
+
+from minipod.api import client
+from minipod.cli.console import Progress
+from minipod.errors import Unreachable
+from minipod.names import layout
+
+PATIENCE = 10.0  # seconds until a node that doesn't answer is reported
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_UNIT = "minipod.service"
+
+
+def start_node() -> _socket.socket:
+    """A connection to the node, started if need be. Raises Unreachable, with what the node said."""
+    if os.geteuid() != 0:
+        raise Unreachable("minipod's node isn't running, and only root can start it: try it with sudo")
+    run = layout().run
+    os.makedirs(run, mode=0o755, exist_ok=True)
+    lock = os.open(f"{run}/start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        sock = _try()  # someone else may have started it while we waited
+        if sock is None:
+            sock = _by_systemd() if has_unit() else _by_ourselves()
+        return sock
+    finally:
+        os.close(lock)
+
+
+def has_unit() -> bool:
+    """Whether the node is systemd's to start: sd_booted(3), and the unit is installed."""
+    folders = (
+        "/etc/systemd/system",
+        "/usr/local/lib/systemd/system",
+        "/usr/lib/systemd/system",
+        "/lib/systemd/system",
+    )
+    return (
+        not os.environ.get("MINIPOD_HOME")
+        and os.path.isdir("/run/systemd/system")
+        and any(os.path.exists(f"{folder}/{_UNIT}") for folder in folders)
+    )
+
+
+def _try() -> _socket.socket | None:
+    try:
+        return client.connect()
+    except (FileNotFoundError, ConnectionRefusedError):
+        return None
+
+
+def _by_systemd() -> _socket.socket:
+    pid = os.posix_spawnp("systemctl", ["systemctl", "start", _UNIT], os.environ)
+    if os.waitpid(pid, 0)[1]:
+        raise Unreachable(f"systemd can't start {_UNIT}; see: journalctl -u {_UNIT} -n 50")
+    return _wait(0, f"journalctl -u {_UNIT}", "")
+
+
+def _by_ourselves() -> _socket.socket:
+    places = layout()
+    path = f"{places.log}/minipod.log"
+    os.makedirs(places.log, mode=0o755, exist_ok=True)
+    log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    old = os.fstat(log).st_size
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _become_node(log)
+        finally:
+            os._exit(127)
+    os.close(log)
+    try:
+        return _wait(pid, path, path, old)
+    except ChildProcessError:
+        raise Unreachable(f"the node started by this command is gone; see {path}") from None
+
+
+def _become_node(log: int) -> None:
+    """In the child: daemon(7)'s steps, then exec."""
+    os.setsid()
+    os.chdir("/")
+    os.umask(0o022)
+    null = os.open("/dev/null", os.O_RDONLY)
+    for fd, onto in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(fd, onto)
+    os.closerange(3, 1 << 20)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    os.execve(sys.executable, command("minipod.node"), environment())
+
+
+def command(module: str, *words: str) -> list[str]:
+    """argv that runs a module of minipod with this interpreter and these paths, and no site packages but ours."""
+    code = (
+        f"import sys; sys.path[:] = {[os.path.abspath(folder) for folder in sys.path if folder]!r}; "
+        f"import runpy; runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    )
+    return [sys.executable, "-I", "-S", "-c", code, *words]
+
+
+def environment() -> dict[str, str]:
+    """PATH (with the sbin folders a user's may lack), LANG and MINIPOD_*."""
+    path = os.environ.get("PATH", "").split(":")
+    path += [folder for folder in _PATH.split(":") if folder not in path]
+    clean = {key: value for key, value in os.environ.items() if key.startswith("MINIPOD_")}
+    if clean.get("MINIPOD_HOME"):
+        clean["MINIPOD_HOME"] = os.path.abspath(clean["MINIPOD_HOME"])
+    return {"PATH": ":".join(filter(None, path)), "LANG": os.environ.get("LANG") or "C.UTF-8"} | clean
+
+
+def _wait(pid: int, log: str, tail_of: str, old: int = 0) -> _socket.socket:
+    """Until the socket answers, the node (our child `pid`, unless 0) dies, or patience ends."""
+    progress = Progress()
+    begin = time.monotonic()
+    try:
+        while (waited := time.monotonic() - begin) < PATIENCE:
+            sock = _try()
+            if sock:
+                return sock
+            if pid and os.waitpid(pid, os.WNOHANG)[0]:
+                raise Unreachable(f"the node can't start:\n{_tail(tail_of, old)}")
+            if waited > 1:
+                progress.set(f"Starting the node ... {waited:.0f} s".encode())
+            time.sleep(0.01)
+    finally:
+        progress.clear()
+    raise Unreachable(f"the node doesn't answer on {client.socket_path()} after {PATIENCE:.0f} s; see {log}")
+
+
+def _tail(path: str, old: int) -> str:
+    """What the node wrote since byte `old` of its log, at most 20 lines."""
+    with open(path, "rb") as file:
+        file.seek(old)
+        lines = file.read().decode(errors="replace").strip().splitlines()
+    return "\n".join(lines[-20:]) or f"(it said nothing; see {path})"

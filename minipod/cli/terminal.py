@@ -1,0 +1,44 @@
+"""The user's terminal while it belongs to a command in a container."""
+
+import os
+import signal
+import termios
+import tty
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+_DEADLY = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+
+
+def in_raw_mode(work: "Callable[[], None]", master: int) -> None:
+    """Does `work` with the terminal on stdin in raw mode, and the size of `master` following it.
+
+    The terminal's modes come back however this ends, except by SIGKILL. TCSANOW: output that nobody takes doesn't
+    hold it up (termios(3)).
+    """
+    modes = termios.tcgetattr(0)
+
+    def give_back_and_die(number: int, _: "FrameType | None") -> None:
+        termios.tcsetattr(0, termios.TCSANOW, modes)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    def resize(*_: object) -> None:
+        try:
+            termios.tcsetwinsize(master, termios.tcgetwinsize(0))
+        except termios.error:
+            pass  # the command has ended
+
+    before = {number: signal.signal(number, give_back_and_die) for number in _DEADLY}
+    before[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, resize)
+    try:
+        tty.setraw(0, termios.TCSANOW)
+        resize()  # it may have changed since the request was sent
+        work()
+    finally:
+        termios.tcsetattr(0, termios.TCSANOW, modes)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""Images: what they are called, where they lie, who their users are."""

@@ -1,0 +1,153 @@
+"""Processes: handles, what /proc says of them, how they end, and what a new one must leave behind before it execs."""
+
+import os
+import signal
+from collections.abc import Callable, Iterable
+
+import msgspec
+import prctl
+
+from minipod.errors import KernelError
+from minipod.kernel import files, syscalls
+
+NAMESPACES = ("net", "ipc", "uts", "pid", "mnt", "cgroup", "user")
+_LAST_FD = 0xFFFFFFFF
+# SIGKILL and SIGSTOP have no handler; valid_signals() leaves out the two that glibc keeps for itself.
+_SIGNALS = tuple(int(number) for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+
+
+def pidfd_open(pid: int) -> int:
+    """A descriptor that means this very process for ever, also when its number is used again. ESRCH: it is gone."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError as error:
+        raise KernelError(error.errno or 0, "pidfd_open", f"process {pid}") from None
+
+
+def pidfd_kill(pidfd: int, number: int) -> bool:
+    """Send a signal; False if the process has ended already."""
+    try:
+        signal.pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        return False
+    except OSError as error:
+        raise KernelError(error.errno or 0, "pidfd_send_signal", f"signal {number}") from None
+    return True
+
+
+# --- what /proc says -------------------------------------------------------------------------------------------------
+
+
+def ns_inode(pid: int | str, kind: str) -> int:
+    """The inode that names a namespace of a process (or "self"); `kind` as in NAMESPACES. See namespaces(7)."""
+    path = f"/proc/{pid}/ns/{kind}"
+    try:
+        return os.stat(path).st_ino
+    except OSError as error:
+        raise KernelError(error.errno or 0, "stat", path) from None
+
+
+def status(pid: int | str) -> dict[str, str]:
+    """The fields of /proc/PID/status (Name, PPid, NSpid, CapEff, NoNewPrivs ...), as text. See proc_pid_status(5)."""
+    lines = files.read(f"/proc/{pid}/status").splitlines()
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def start_time(pid: int | str) -> int:
+    """When the process started, in clock ticks since boot: with the pid, a name that is never used twice."""
+    # The second field is the command in parentheses, and may itself hold spaces and parentheses.
+    return int(files.read(f"/proc/{pid}/stat").rpartition(")")[2].split()[19])
+
+
+# --- how processes end -----------------------------------------------------------------------------------------------
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """How a child ended: `signal` is 0 or what killed it; `code` its exit code, 128 + signal for the killed."""
+
+    pid: int
+    code: int
+    signal: int = 0
+
+
+def _exit(result: "os.waitid_result") -> Exit:
+    if result.si_code == os.CLD_EXITED:
+        return Exit(result.si_pid, result.si_status)
+    return Exit(result.si_pid, 128 + result.si_status, result.si_status)
+
+
+def wait_pidfd(pidfd: int, block: bool = True) -> Exit | None:
+    """Wait for a child by its pidfd and reap it; without `block`, None while it still runs. ECHILD: not our child."""
+    try:
+        result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | (0 if block else os.WNOHANG))
+    except OSError as error:
+        raise KernelError(error.errno or 0, "waitid", f"the process of descriptor {pidfd}") from None
+    return _exit(result) if result else None
+
+
+def reap() -> list[Exit]:
+    """Reap every child that has ended. SIGCHLD says only that there is at least one."""
+    ended: list[Exit] = []
+    while True:
+        try:
+            result = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if not result:
+            return ended
+        ended.append(_exit(result))
+
+
+# --- what a process sets for itself ----------------------------------------------------------------------------------
+
+
+def reset_signals() -> None:
+    """Every signal back to its default and none blocked.
+
+    Python ignores SIGPIPE and SIGXFSZ, and ignored signals stay ignored across exec (signal(7)).
+    """
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def close_fds_except(keep: Iterable[int]) -> None:
+    """Close every descriptor that is not in `keep`, 0 to 2 too."""
+    first = 0
+    for fd in sorted(set(keep)):
+        if fd > first:
+            syscalls.close_range(first, fd - 1)
+        first = fd + 1
+    syscalls.close_range(first, _LAST_FD)
+
+
+def set_dumpable(dumpable: bool) -> None:
+    """Whether others of our user may read /proc/PID/{exe,root,fd,mem} and trace us. Any exec sets it back."""
+    _prctl("PR_SET_DUMPABLE", prctl.set_dumpable, int(dumpable))
+
+
+def set_pdeathsig(number: int) -> None:
+    """The signal this process gets when the *thread* that forked it ends; call it first, then check getppid()."""
+    _prctl("PR_SET_PDEATHSIG", prctl.set_pdeathsig, number)
+
+
+def set_child_subreaper() -> None:
+    """From now on orphans among our descendants become our children."""
+    _prctl("PR_SET_CHILD_SUBREAPER", prctl.set_child_subreaper, 1)
+
+
+def set_no_new_privs() -> None:
+    """No exec gives this process or its children more privileges than it has; can't be undone."""
+    _prctl("PR_SET_NO_NEW_PRIVS", prctl.set_no_new_privs, 1)
+
+
+def _prctl(name: str, call: Callable[[int], object], value: int) -> None:
+    try:
+        call(value)
+    except OSError as error:
+        raise KernelError(error.errno or 0, "prctl", f"{name} {value}") from None
+
+
+def set_title(text: str) -> None:
+    """What ps(1) shows as this process's command line. (comm, /proc/PID/comm, holds 15 bytes only.)"""
+    prctl.set_proctitle(text)

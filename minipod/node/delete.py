@@ -1,0 +1,104 @@
+"""`minipod delete`: ask every pod's supervisor to end it, and wait until it is gone."""
+
+from typing import NamedTuple
+
+from aiohttp import web
+
+from minipod.errors import BadManifest, MinipodError, NotFound
+from minipod.node import status
+from minipod.node.console import Console
+from minipod.node.get import flag
+from minipod.node.manifests import items, read_sources
+from minipod.node.node import NODE, Node
+from minipod.spec.types import Pod
+
+_DEFAULT_GRACE = 30
+_KINDS = ("pod", "pods", "po")
+
+
+class _Target(NamedTuple):
+    namespace: str
+    name: str
+    source: str = ""  # the file that names it
+
+
+async def delete_pod(node: Node, pod: Pod, grace: int | None) -> Pod:
+    """Mark the pod Terminating and tell its supervisor. Returns the object as it is now."""
+    if grace is None:
+        own = pod.spec.termination_grace_period_seconds
+        grace = _DEFAULT_GRACE if own is None else own
+    # Written first: whoever finds the object after a crash finishes what was begun.
+    pod = node.objects.mark_deleted(pod, grace)
+    await node.pods.delete(pod.metadata.uid, float(grace))
+    return pod
+
+
+async def delete(request: web.Request, console: Console) -> int:
+    """POST /minipod/v1/delete"""
+    node, query = request.app[NODE], request.query
+    kind = query.get("kind", "pod")
+    if kind not in _KINDS:
+        raise status.BadQuery(f'the server doesn\'t have a resource type "{kind}"; pods can be deleted')
+    grace = number(query.get("grace"), "grace")
+    namespace = query.get("namespace") or "default"
+    targets = [_Target(namespace, name) for name in query.getall("name", ())]
+    if not targets:
+        targets = list(_named_in(await request.text(), query.get("source") or "-", namespace))
+    uids: set[str] = set()
+    failed = False
+    with node.objects.watch(lambda change: change.type == "DELETED") as watch:
+        for target in targets:
+            try:
+                pod = node.objects.pod(target.namespace, target.name)
+                await node.whole(delete_pod(node, pod, grace))
+            except MinipodError as error:
+                failed = True
+                console.err(_explain(error, target))
+                continue
+            uids.add(pod.metadata.uid)
+            console.out(f'pod "{target.name}" deleted')
+        await console.flush()
+        if not flag(query.get("wait", "true")):
+            return int(failed)
+        uids = {uid for uid in uids if node.objects.pod_by_uid(uid)}
+        while uids:
+            console.progress(f"waiting for {len(uids)} pod{'s' if len(uids) > 1 else ''} to end")
+            await console.flush()
+            change = await anext(watch, None)
+            if change is None:
+                raise MinipodError("the node is stopping; the pods go on ending")
+            uids.discard(change.object.metadata.uid)
+    return int(failed)
+
+
+def number(text: str | None, name: str) -> int | None:
+    """A whole number of a query string, not negative; None if it isn't there."""
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise status.BadQuery(f'{name} must be a whole number, not "{text}"')
+    return int(text)
+
+
+def _explain(error: MinipodError, target: _Target) -> str:
+    text = status.as_text(error)
+    if isinstance(error, NotFound) and target.source:
+        return text.replace(": ", f': error when deleting "{target.source}": ', 1)
+    return text
+
+
+def _named_in(body: str, source: str, namespace: str) -> list[_Target]:
+    """The pods a manifest names; nothing else of it is looked at, so that what was valid once can still be deleted."""
+    targets = []
+    for document in read_sources(body, source):
+        where = f"{document.source}:{document.line}"
+        for item in items(document):
+            if item.get("kind") != "Pod":
+                raise BadManifest(f"{where}: {item.get('kind')!r} is no kind that can be deleted; there are pods")
+            meta = item.get("metadata")
+            if not isinstance(meta, dict) or not isinstance(meta.get("name"), str):
+                raise BadManifest(f"{where}: metadata.name: Required value")
+            targets.append(_Target(str(meta.get("namespace") or namespace), meta["name"], document.source))
+    if not targets:
+        raise BadManifest(f"{source}: no objects to delete")
+    return targets

@@ -1,0 +1,47 @@
+"""Objects as JSON and YAML, as kubectl prints them. Pure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import yaml
+
+from minipod.spec import yamlio
+
+_Base: Any = yaml.CSafeDumper if yaml.__with_libyaml__ else yaml.SafeDumper
+
+
+class _Dumper(_Base):  # type: ignore[misc]
+    """Block style; texts of several lines as literal blocks; whatever go-yaml wouldn't read as a string is quoted."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
+
+
+def _string(dumper: Any, text: str) -> Any:
+    style = None
+    if "\n" in text:
+        style = "|"
+    elif yamlio.plain(text) != text:
+        style = '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _string)
+
+
+def as_yaml(objects: Sequence[Any], single: bool) -> str:
+    value = msgspec.to_builtins(_one(objects, single))
+    return str(yaml.dump(value, Dumper=_Dumper, default_flow_style=False, width=1 << 30, allow_unicode=True))
+
+
+def as_json(objects: Sequence[Any], single: bool) -> str:
+    body = msgspec.json.encode(_one(objects, single), order="sorted")
+    return msgspec.json.format(body, indent=4).decode() + "\n"
+
+
+def _one(objects: Sequence[Any], single: bool) -> Any:
+    """The object itself if it was asked for by name, else a List."""
+    if single:
+        return objects[0]
+    return {"apiVersion": "v1", "items": list(objects), "kind": "List", "metadata": {"resourceVersion": ""}}

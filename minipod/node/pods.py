@@ -1,0 +1,320 @@
+"""The pods of this node: each has a supervisor; this is who starts it, listens to it, and clears up after it.
+
+A supervisor that ends without having said PodEnded has died. Then everything the pod has is killed and undone
+(runtime/fence.py), and another supervisor goes on where the journal ends. Nothing here is remembered in memory alone:
+a new node finds the supervisors of the old one by their sockets and locks.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from typing import Any, Protocol
+
+import msgspec
+
+from minipod.api import messages as m
+from minipod.api.channel import Channel
+from minipod.errors import Conflict, MinipodError, NotFound, Unreachable
+from minipod.kernel import cgroups
+from minipod.kernel.process import pidfd_open
+from minipod.node import processes
+from minipod.plan.undo import RemoveTree, Tools
+from minipod.runtime import fence
+from minipod.spec.qos import qos_class
+from minipod.spec.types import Event, Pod, PodStatus
+
+_log = logging.getLogger("minipod")
+_ANSWER = 30.0  # seconds a supervisor may take to answer before it counts as silent
+_RELAUNCH_MAX = 5.0  # seconds between two launches of a pod whose supervisors keep dying
+
+
+class Listener(Protocol):
+    """Who keeps the objects."""
+
+    def pod_changed(self, uid: str, status: PodStatus) -> None: ...
+    def event_happened(self, uid: str, event: Event) -> None: ...
+    def pod_gone(self, uid: str) -> None: ...
+    def pods(self) -> list[Pod]: ...
+
+
+class Running:
+    """A pod and the channel to its supervisor."""
+
+    def __init__(self, pod: Pod, channel: Channel) -> None:
+        self.pod, self.channel = pod, channel
+        self.supervisor_id = ""
+        self.ended = False  # said PodEnded
+        self.answers: asyncio.Queue[m.Reply] = asyncio.Queue()
+        self.asking = asyncio.Lock()
+
+
+class Pods:
+    """Starts, finds, asks and clears up."""
+
+    def __init__(self, facts: m.NodeFacts, listener: Listener) -> None:
+        self.facts, self.listener = facts, listener
+        self._running: dict[str, Running] = {}
+        self._deaths: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.forge = processes.forge(self._launched)
+        self.netlink = processes.netlink_worker()
+        self._closing = False
+
+    # --- the node's life ----------------------------------------------------------------------------------------
+
+    async def begin(self) -> None:
+        """Start the helpers, find the pods that already run, and bring back those that should."""
+        self.netlink.start()
+        self.forge.start()
+        await self.forge.ready.wait()
+        wanted = {pod.metadata.uid: pod for pod in self.listener.pods()}
+        for uid in self._folders() - set(wanted):
+            self._spawn(self._clear(uid, None))
+        for pod in wanted.values():
+            if not self._find(pod):
+                self._spawn(self._revive(pod))
+        self._clear_supervisors()
+
+    async def close(self) -> None:
+        """End the helpers. Pods go on."""
+        self._closing = True
+        for task in self._tasks:
+            task.cancel()
+        for running in self._running.values():
+            asyncio.get_running_loop().remove_reader(running.channel.fileno())
+            running.channel.close()
+        await self.forge.stop()
+        await self.netlink.stop()
+
+    # --- what the API asks --------------------------------------------------------------------------------------
+
+    async def start(self, pod: Pod, door: m.Door | None = None) -> None:
+        """Launch the supervisor of a pod that is in the store. Returns when the forge has it."""
+        await self._launch(pod, door, lost=False)
+
+    async def delete(self, uid: str, grace: float | None) -> None:
+        """Ask a pod to end. A supervisor that dies over it is replaced by one that is asked again."""
+        running = self._running.get(uid)
+        if running:
+            try:
+                await self._ask(running, m.Delete(grace))
+            except Unreachable:
+                pass
+
+    async def exec(self, uid: str, request: m.Exec, sock_fd: int) -> None:
+        """Hand the asker's socket to the supervisor. Raises MinipodError if it refuses."""
+        await self._ask(self._of(uid), request, (sock_fd,))
+
+    async def observe_pids(self, uid: str) -> m.RuntimeStatus:
+        """The pids of pause and of the containers, from the mechanism itself."""
+        status = (await self._ask(self._of(uid), m.Status())).status
+        return status or m.RuntimeStatus()
+
+    async def status(self) -> dict[str, Any]:
+        """For `node status`."""
+        return {"forge": self.forge.pid, "netlinkWorker": self.netlink.pid, "supervisors": len(self._running)}
+
+    # --- launching ----------------------------------------------------------------------------------------------
+
+    async def _launch(self, pod: Pod, door: m.Door | None, lost: bool) -> None:
+        layout, meta = self.facts.layout, pod.metadata
+        for folder, mode in (
+            (layout.pod_run(meta.uid), 0o711),
+            (layout.pod_lib(meta.uid), 0o711),
+            (layout.pod_log(meta.namespace, meta.name, meta.uid), 0o755),
+        ):
+            os.makedirs(folder, mode, exist_ok=True)
+        launch = m.Launch(pod, self.facts, door=door, lost=lost)
+        while True:
+            ours, theirs = Channel.pair()
+            try:
+                self.forge.send(m.encode(launch), (theirs.fileno(),))
+                break
+            except Unreachable:
+                ours.close()
+                await asyncio.sleep(0.05)
+            finally:
+                theirs.close()
+        self._listen(pod, ours)
+
+    def _launched(self, launched: m.Launched) -> None:
+        running = self._running.get(launched.uid)
+        if running:
+            running.supervisor_id = launched.supervisor_id
+
+    def _find(self, pod: Pod) -> bool:
+        """Connect to the supervisor of a pod that an earlier node started."""
+        here = self.facts.layout.pod_run(pod.metadata.uid)
+        try:
+            channel = Channel.connect(f"{here}/supervisor.sock")
+            channel.send(m.encode(m.Subscribe()))
+        except Unreachable:
+            return False
+        running = self._listen(pod, channel)
+        running.supervisor_id = self._supervisor_id(pod.metadata.uid)
+        self._spawn(self._swallow_answer(running))
+        if pod.metadata.deletion_timestamp:
+            self._spawn(self.delete(pod.metadata.uid, pod.metadata.deletion_grace_period_seconds))
+        return True
+
+    async def _swallow_answer(self, running: Running) -> None:
+        async with running.asking:
+            await running.answers.get()
+
+    def _listen(self, pod: Pod, channel: Channel) -> Running:
+        running = self._running[pod.metadata.uid] = Running(pod, channel)
+        asyncio.get_running_loop().add_reader(channel.fileno(), self._readable, running)
+        return running
+
+    def _readable(self, running: Running) -> None:
+        uid = running.pod.metadata.uid
+        packet, fds = running.channel.recv()
+        for fd in fds:
+            os.close(fd)
+        if not packet:
+            self._disconnected(running)
+            return
+        message = m.notices.decode(packet)
+        match message:
+            case m.PodChanged():
+                self._deaths.pop(uid, None)
+                self.listener.pod_changed(uid, message.status)
+            case m.EventHappened():
+                self.listener.event_happened(uid, message.event)
+            case m.PodEnded():
+                running.ended = True
+            case m.Done() | m.Failed():
+                running.answers.put_nowait(message)
+
+    # --- asking -------------------------------------------------------------------------------------------------
+
+    def _of(self, uid: str) -> Running:
+        try:
+            return self._running[uid]
+        except KeyError:
+            raise Conflict("the pod has no supervisor at the moment; try again") from None
+
+    async def _ask(self, running: Running, request: m.Message, fds: tuple[int, ...] = ()) -> m.Done:
+        async with running.asking:
+            running.channel.send(m.encode(request), fds)
+            try:
+                answer = await asyncio.wait_for(running.answers.get(), _ANSWER)
+            except TimeoutError:
+                raise Unreachable("the pod's supervisor is alive but doesn't answer") from None
+        if isinstance(answer, m.Done):
+            return answer
+        if answer.reason == "NotFound":
+            raise NotFound("container", getattr(request, "container", ""))
+        if answer.reason == "Unreachable":
+            raise Unreachable(answer.error)
+        raise Conflict(answer.error) if answer.reason == "Conflict" else MinipodError(answer.error)
+
+    # --- when a supervisor ends ---------------------------------------------------------------------------------
+
+    def _disconnected(self, running: Running) -> None:
+        uid = running.pod.metadata.uid
+        asyncio.get_running_loop().remove_reader(running.channel.fileno())
+        running.channel.close()
+        if self._running.get(uid) is running:
+            del self._running[uid]
+        running.answers.put_nowait(m.Failed("the pod's supervisor died", "Unreachable"))
+        if self._closing:
+            return
+        if running.ended:
+            self._spawn(self._clear(uid, running))
+        else:
+            self._spawn(self._revive(running.pod, running.supervisor_id))
+
+    async def _clear(self, uid: str, running: Running | None) -> None:
+        """A pod is over: fence, undo for good, and forget it."""
+        pod = running.pod if running else None
+        while not await self._fence(uid, pod, running.supervisor_id if running else "", for_good=True):
+            await asyncio.sleep(1)
+        if pod:
+            meta = pod.metadata
+            RemoveTree(self.facts.layout.pod_log(meta.namespace, meta.name, uid)).run(Tools(lambda name: None))
+            self.listener.pod_gone(uid)
+
+    async def _revive(self, pod: Pod, supervisor_id: str = "") -> None:
+        """A supervisor died, or none is there: fence, undo, and launch another."""
+        uid = pod.metadata.uid
+        deaths = self._deaths[uid] = self._deaths.get(uid, 0) + 1
+        if deaths > 1:
+            await asyncio.sleep(min(0.1 * 2**deaths, _RELAUNCH_MAX))
+        while not await self._fence(uid, pod, supervisor_id, for_good=False):
+            await asyncio.sleep(1)
+        current = next((each for each in self.listener.pods() if each.metadata.uid == uid), pod)
+        began = os.path.exists(f"{self.facts.layout.pod_lib(uid)}/journal")
+        await self._launch(current, None, lost=began)
+        if current.metadata.deletion_timestamp:
+            await self.delete(uid, current.metadata.deletion_grace_period_seconds)
+
+    async def _fence(self, uid: str, pod: Pod | None, supervisor_id: str, for_good: bool) -> bool:
+        cgroup = self._cgroup(uid, pod)
+        supervisor_id = supervisor_id or self._supervisor_id(uid)
+        layout, hierarchies = self.facts.layout, self.facts.cgroups
+        try:
+            await asyncio.to_thread(fence.fence, layout, hierarchies, uid, cgroup, supervisor_id, for_good)
+        except (MinipodError, OSError) as error:
+            _log.error("pod %s: %s; trying again", uid, error)
+            return False
+        return True
+
+    def _cgroup(self, uid: str, pod: Pod | None) -> str:
+        """Relative. Of a pod nobody knows any more, wherever it is found."""
+        layout, v2 = self.facts.layout, self.facts.cgroups.v2
+        if pod:
+            return layout.pod_cgroup(qos_class(pod).lower(), uid)
+        places = [layout.pod_cgroup(qos, uid) for qos in ("guaranteed", "burstable", "besteffort")]
+        return next((place for place in places if os.path.isdir(f"{v2}/{place}")), places[0])
+
+    def _supervisor_id(self, uid: str) -> str:
+        try:
+            with open(f"{self.facts.layout.pod_run(uid)}/supervisor") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    def _folders(self) -> set[str]:
+        found: set[str] = set()
+        for base in (f"{self.facts.layout.run}/pods", f"{self.facts.layout.lib}/pods"):
+            if os.path.isdir(base):
+                found.update(os.listdir(base))
+        return found
+
+    def _clear_supervisors(self) -> None:
+        """End the blank supervisors of a forge that is gone, and remove their cgroups.
+
+        Whatever is in the cgroup of a supervisor that no pod knows of never began to build.
+        """
+        base = f"{self.facts.cgroups.v2}/{self.facts.layout.supervisor_cgroup('')}"
+        known = {self._supervisor_id(uid) for uid in self._folders()}
+        for entry in os.scandir(base):
+            if entry.is_dir() and entry.name not in known and not self._of_forge(entry.path):
+                fence.kill(entry.path)
+                cgroups.rmdir(entry.path)
+
+    def _of_forge(self, path: str) -> bool:
+        """Whether the process in a supervisor's cgroup is a child of our forge."""
+        with open(f"{path}/cgroup.procs") as file:
+            pids = file.read().split()
+        for pid in pids:
+            try:
+                with open(f"/proc/{pid}/stat") as file:
+                    parent = int(file.read().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            if parent == self.forge.pid:
+                return True
+        return False
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception():
+            _log.error("%s", task.exception(), exc_info=task.exception())

@@ -1,0 +1,98 @@
+"""The node's other processes: the forge and the netlink worker, started by exec and kept running."""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+import msgspec
+
+from minipod.api.channel import Channel
+from minipod.api.messages import Launched
+from minipod.errors import Unreachable
+
+_log = logging.getLogger("minipod")
+_RESTART = 0.2  # seconds between a death and the next start, at most a few a second
+
+
+class Process:
+    """One helper process: `python -IS -c CODE`, with a packet socket to us as descriptor 3."""
+
+    def __init__(self, name: str, code: str, received: Callable[[bytes], None]) -> None:
+        self.name, self._code, self._received = name, code, received
+        self.channel: Channel | None = None
+        self.pid = 0
+        self.ready = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    def start(self) -> None:
+        """Start it, and again whenever it ends."""
+        self._task = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        """Close its channel, on which it ends, and wait."""
+        self._stopping = True
+        if self.channel:
+            self._close()
+        if self._task:
+            await self._task
+
+    def send(self, packet: bytes, fds: tuple[int, ...] = ()) -> None:
+        """Raises Unreachable while it is being started again."""
+        if self.channel is None:
+            raise Unreachable(f"the {self.name} is being started")
+        self.channel.send(packet, fds)
+
+    async def _keep(self) -> None:
+        while not self._stopping:
+            code = await self._run()
+            self.ready.clear()
+            if not self._stopping:
+                _log.warning("the %s ended (%s); starting another", self.name, code)
+                await asyncio.sleep(_RESTART)
+
+    async def _run(self) -> int:
+        ours, theirs = Channel.pair()
+        # dup2 to 3 in the child is the shell's: pass_fds keeps numbers, so the number is told.
+        code = f"import sys; sys.path[:] = {sys.path!r}; {self._code.format(fd=theirs.fileno())}"
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-IS", "-c", code, pass_fds=(theirs.fileno(),), stdin=asyncio.subprocess.DEVNULL
+        )
+        theirs.close()
+        self.channel, self.pid = ours, process.pid
+        asyncio.get_running_loop().add_reader(ours.fileno(), self._readable)
+        self.ready.set()
+        result = await process.wait()
+        if self.channel:
+            self._close()
+        self.pid = 0
+        return result
+
+    def _readable(self) -> None:
+        assert self.channel is not None
+        packet, fds = self.channel.recv()
+        for fd in fds:
+            os.close(fd)
+        if packet:
+            self._received(packet)
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        assert self.channel is not None
+        asyncio.get_running_loop().remove_reader(self.channel.fileno())
+        self.channel.close()
+        self.channel = None
+
+
+def forge(launched: Callable[[Launched], None]) -> Process:
+    """The process that forks supervisors; `launched` hears which one took a Launch."""
+    code = "from minipod.supervisor.forge import main; main({fd})"
+    return Process("forge", code, lambda packet: launched(msgspec.json.decode(packet, type=Launched)))
+
+
+def netlink_worker() -> Process:
+    """The process that speaks netlink; `ready` is set when it has begun, not when it listens."""
+    return Process("netlink worker", "from minipod.runtime.netlink import main; main({fd})", lambda packet: None)

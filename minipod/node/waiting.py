@@ -1,0 +1,112 @@
+"""When an applied pod has started, or can't: pure, but for the loop that waits for it to change."""
+
+from collections.abc import Iterable
+
+from minipod.node.console import Console
+from minipod.node.hub import Watch
+from minipod.node.node import Node
+from minipod.node.tables import pod_status
+from minipod.spec.types import ContainerStatus, Pod
+
+# Reasons of a waiting container that don't go away by themselves (kubelet: pkg/kubelet/images/types.go,
+# pkg/kubelet/kuberuntime/kuberuntime_container.go).
+_STUCK = {
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "ErrImageNeverPull",
+    "ImageInspectError",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+    "CrashLoopBackOff",
+}
+_NEVER_RAN = ("StartError", "ContainerCannotRun")  # terminated, but its process was never exec'ed
+_ENDED = ("Succeeded", "Failed")
+
+
+async def wait_started(node: Node, pods: Iterable[Pod], watch: Watch, console: Console) -> int:
+    """Wait until each pod has started or ended or can't start; prints why it can't. Returns the exit code.
+
+    `watch` has collected what happened since before the pods were created.
+    """
+    waiting = {pod.metadata.uid: pod for pod in pods}
+    failed = False
+    for pod in list(waiting.values()):
+        failed |= _settle(node.objects.pod_by_uid(pod.metadata.uid), pod, waiting, console)
+    while waiting:
+        _show(waiting.values(), console)
+        await console.flush()
+        change = await anext(watch, None)
+        if change is None:
+            console.err("error: the node is stopping; the pods go on starting")
+            return 1
+        before = waiting.get(change.object.metadata.uid)
+        if before:
+            now = change.object if isinstance(change.object, Pod) and change.type != "DELETED" else None
+            failed |= _settle(now, before, waiting, console)
+    return int(failed)
+
+
+def _settle(now: Pod | None, before: Pod, waiting: dict[str, Pod], console: Console) -> bool:
+    """Stop waiting for a pod that has come as far as it will; True if that is not far enough."""
+    uid, name = before.metadata.uid, before.metadata.name
+    if now is None:
+        problem = "was deleted while it started"
+    elif started(now):
+        problem = ""
+    else:
+        waiting[uid] = now
+        problem = why_not(now)
+        if not problem:
+            return False
+    del waiting[uid]
+    if problem:
+        console.err(f"error: pod/{name} {problem}")
+    return bool(problem)
+
+
+def _show(pods: Iterable[Pod], console: Console) -> None:
+    console.progress(", ".join(f"pod/{pod.metadata.name} {pod_status(pod)}" for pod in pods))
+
+
+def started(pod: Pod) -> bool:
+    """Whether the process of every app container has been exec'ed."""
+    ran = {status.name for status in pod.status.container_statuses if _has_run(status)}
+    return all(container.name in ran for container in pod.spec.containers)
+
+
+def why_not(pod: Pod) -> str:
+    """Why the pod won't start by itself, or "" while it may."""
+    for kind, statuses in (
+        ("init container", pod.status.init_container_statuses),
+        ("container", pod.status.container_statuses),
+    ):
+        for status in statuses:
+            if problem := _stuck(status):
+                return f'{kind} "{status.name}" {problem}'
+    if pod.status.phase not in _ENDED:
+        return ""
+    for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):
+        terminated = status.state.terminated
+        if terminated and terminated.exit_code:
+            more = f": {terminated.message.strip()}" if terminated.message else ""
+            return f'has ended: container "{status.name}" {terminated.reason}, exit code {terminated.exit_code}{more}'
+    return f"has ended: {pod.status.reason or pod.status.phase}" + (f": {pod.status.message}" if pod.status.message else "")
+
+
+def _stuck(status: ContainerStatus) -> str:
+    waiting = status.state.waiting
+    if not waiting or waiting.reason not in _STUCK:
+        return ""
+    problem = f"can't start: {waiting.reason}" + (f": {waiting.message}" if waiting.message else "")
+    last = status.last_state.terminated
+    if last:
+        said = f": {last.message.strip()}" if last.message else ""
+        problem += f" (last: {last.reason}, exit code {last.exit_code}{said})"
+    return problem
+
+
+def _has_run(status: ContainerStatus) -> bool:
+    ended = (status.state.terminated, status.last_state.terminated)
+    return bool(status.state.running) or any(each and each.reason not in _NEVER_RAN for each in ended)

@@ -1,0 +1,203 @@
+"""The plan of a container start, and of a command run in one. Pure."""
+
+from minipod.api.messages import ContainerConfig, Exec, NodeFacts, SandboxConfig
+from minipod.kernel.caps import DEFAULT
+from minipod.plan import sandbox as sandboxes
+from minipod.plan.core import Op, Plan, Stage
+from minipod.plan.ops import process
+from minipod.plan.ops.host import AllowDevices, MakeDirectory, MakeTree
+from minipod.plan.ops.mounts import (
+    Bind,
+    DetachOldRoot,
+    MakeDevice,
+    MakeLink,
+    MakeReadonly,
+    MakeSlave,
+    MakeWorkdir,
+    Mask,
+    Mount,
+    MountRoot,
+    PivotRoot,
+    RemountRootReadonly,
+)
+from minipod.plan.ops.namespaces import EnterCgroup, Fork, Join, Unshare
+from minipod.plan.ops.process import (
+    ChangeDirectory,
+    LimitCapabilities,
+    NoNewPrivileges,
+    SetCapabilities,
+    SetOomScore,
+    SetUser,
+    Stdio,
+    Terminal,
+)
+from minipod.plan.pod import enter_cgroup, make_cgroup
+
+# name, major, minor: Documentation/admin-guide/devices.txt
+_DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
+_LINKS = (
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
+)
+# containerd's lists (oci/spec.go, populateDefaultUnixSpec); a kernel has only some of them.
+MASKED = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+_KERNEL = "nosuid,nodev,noexec"
+
+
+def container(
+    facts: NodeFacts, sandbox_id: str, sandbox: SandboxConfig, container_id: str, config: ContainerConfig
+) -> Plan:
+    """One container start, in a sandbox that is ready."""
+    return (
+        Stage(f"container/{config.name}/objects", "supervisor", tuple(_objects(facts, sandbox, container_id, config))),
+        _process(facts, sandbox_id, sandbox, container_id, config),
+    )
+
+
+def command(
+    facts: NodeFacts, sandbox: SandboxConfig, container_id: str, config: ContainerConfig, request: Exec
+) -> Stage:
+    """A command in a running container (exec): all its namespaces, its cgroup, its user, its environment."""
+    enter, born = enter_cgroup(facts, cgroup(sandbox, container_id))
+    env = (*config.env, "TERM=xterm") if request.tty else config.env
+    ops: list[Op] = [EnterCgroup(path) for path in enter]
+    ops += [
+        SetOomScore(config.oom_score_adj),
+        Join("container", ("mnt", "net", "ipc", "uts", "cgroup", "pid")),
+        Fork(),
+        Terminal(request.rows, request.columns) if request.tty else Stdio(),
+        *_privileges(config),
+        process.Exec(request.argv, env),
+    ]
+    return Stage(f"exec/{config.name}", "child", tuple(ops), born)
+
+
+def cgroup(sandbox: SandboxConfig, container_id: str) -> str:
+    return f"{sandbox.cgroup_parent}/{container_id}"
+
+
+def layers(facts: NodeFacts, sandbox: SandboxConfig, container_id: str) -> str:
+    """The folder of a container's writable layer."""
+    layout = facts.layout
+    where = layout.pod_run if facts.settings.layers == "tmpfs" else layout.pod_lib
+    return f"{where(sandbox.uid)}/{container_id}"
+
+
+def _objects(facts: NodeFacts, sandbox: SandboxConfig, container_id: str, config: ContainerConfig) -> list[Op]:
+    here = layers(facts, sandbox, container_id)
+    own = cgroup(sandbox, container_id)
+    return [
+        *make_cgroup(facts, own, config.resources),
+        *([] if config.privileged else [AllowDevices(f"{facts.cgroups.v2}/{own}")]),
+        MakeDirectory(here, 0o711),
+        MakeTree(f"{here}/upper"),
+        MakeTree(f"{here}/work"),
+    ]
+
+
+def _process(
+    facts: NodeFacts, sandbox_id: str, sandbox: SandboxConfig, container_id: str, config: ContainerConfig
+) -> Stage:
+    enter, born = enter_cgroup(facts, cgroup(sandbox, container_id))
+    here = layers(facts, sandbox, container_id)
+    own = ("mnt", "cgroup") if sandbox.share_pid else ("mnt", "cgroup", "pid")
+    ops: list[Op] = [EnterCgroup(path) for path in enter]
+    ops += [
+        SetOomScore(config.oom_score_adj),
+        Join("sandbox", sandboxes.held(sandbox)),
+        # After the cgroup was entered: that cgroup becomes the root of what the container sees.
+        Unshare(own),
+        # Into the PID namespace; /proc, mounted below, shows that of whoever mounts it.
+        Fork(),
+        MakeSlave(),
+        MountRoot(config.rootfs, f"{here}/upper", f"{here}/work", facts.layout.mountpoint),
+        *_kernel_mounts(facts, config),
+        *_devices(),
+        *_volumes(facts, sandbox_id, sandbox, config),
+        MakeWorkdir(config.cwd),
+        Stdio(),
+        PivotRoot(),
+        DetachOldRoot(),
+        *_hidden(facts, config),
+        *_privileges(config),
+        process.Exec(config.argv, config.env),
+    ]
+    return Stage(f"container/{config.name}", "child", tuple(ops), born)
+
+
+def _kernel_mounts(facts: NodeFacts, config: ContainerConfig) -> list[Op]:
+    readonly = "" if config.privileged else ",ro"
+    ops: list[Op] = [Mount("proc", "/proc", _KERNEL), Mount("sysfs", "/sys", _KERNEL + readonly)]
+    if not facts.cgroups.v1:
+        ops.append(Mount("cgroup2", "/sys/fs/cgroup", _KERNEL + ",relatime" + readonly))
+        return ops
+    ops.append(Mount("tmpfs", "/sys/fs/cgroup", _KERNEL, "mode=755"))
+    for place in dict.fromkeys(facts.cgroups.v1.values()):
+        # A hierarchy is named by all its controllers (cpu,cpuacct are often one).
+        controllers = ",".join(name for name, where in facts.cgroups.v1.items() if where == place)
+        folder = f"/sys/fs/cgroup/{place.rpartition('/')[2]}"
+        ops.append(Mount("cgroup", folder, _KERNEL + ",relatime" + readonly, controllers))
+    return ops
+
+
+def _devices() -> list[Op]:
+    return [
+        Mount("tmpfs", "/dev", "nosuid", "mode=755,size=65536k"),
+        *(MakeDevice(*device) for device in _DEVICES),
+        *(MakeLink(*link) for link in _LINKS),
+        Mount("devpts", "/dev/pts", "nosuid,noexec", "newinstance,ptmxmode=0666,mode=0620,gid=5"),
+        Mount("mqueue", "/dev/mqueue", _KERNEL),
+    ]
+
+
+def _volumes(facts: NodeFacts, sandbox_id: str, sandbox: SandboxConfig, config: ContainerConfig) -> list[Op]:
+    here = sandboxes.folder(facts, sandbox_id, sandbox)
+    ops: list[Op] = [Bind(f"{here}/shm", "/dev/shm")]
+    taken = {mount.container_path for mount in config.mounts}
+    for name in ("hosts", "hostname", "resolv.conf"):
+        if f"/etc/{name}" not in taken:
+            ops.append(Bind(f"{here}/{name}", f"/etc/{name}"))
+    # Outer paths before the ones inside them.
+    for mount in sorted(config.mounts, key=lambda mount: mount.container_path.count("/")):
+        ops.append(Bind(mount.host_path, mount.container_path, mount.readonly, mount.propagation))
+    return ops
+
+
+def _hidden(facts: NodeFacts, config: ContainerConfig) -> list[Op]:
+    ops: list[Op] = []
+    if not config.privileged:
+        ops += [Mask(path) for path in facts.masked]
+        ops += [MakeReadonly(path) for path in facts.readonly]
+    if config.readonly_rootfs:
+        ops.append(RemountRootReadonly())
+    return ops
+
+
+def _privileges(config: ContainerConfig) -> list[Op]:
+    ops: list[Op] = [ChangeDirectory(config.cwd)]
+    if config.no_new_privileges:
+        ops.append(NoNewPrivileges())
+    if config.privileged:
+        return [*ops, SetUser(config.uid, config.gid, config.groups)]
+    names = config.capabilities or DEFAULT
+    ops += [LimitCapabilities(names), SetUser(config.uid, config.gid, config.groups)]
+    if config.uid == 0:
+        ops.append(SetCapabilities(names))
+    return ops

@@ -1,0 +1,246 @@
+"""Mounts inside a container's own mount namespace. All run in a forked child and go with that namespace.
+
+Until PivotRoot a container's root is known by the descriptor `root`. Everything in it belongs to whoever made the
+image: a target is opened with openat2(RESOLVE_IN_ROOT) and mounted on by descriptor, never by name.
+"""
+
+import errno
+import os
+import stat
+
+from minipod.errors import KernelError
+from minipod.kernel import syscalls
+from minipod.plan.core import Context, Op
+
+_FLAGS = {
+    "ro": syscalls.MS_RDONLY,
+    "nosuid": syscalls.MS_NOSUID,
+    "nodev": syscalls.MS_NODEV,
+    "noexec": syscalls.MS_NOEXEC,
+    "relatime": syscalls.MS_RELATIME,
+}
+_PROPAGATION = {"private": syscalls.MS_PRIVATE, "rslave": syscalls.MS_SLAVE, "rshared": syscalls.MS_SHARED}
+_ATTRIBUTES = {"ro": syscalls.MOUNT_ATTR_RDONLY}
+
+
+def target(root: int, path: str, directory: bool) -> int:
+    """A descriptor (O_PATH) of `path` inside `root`, made if it is missing: folders 0755, a file 0644.
+
+    Symbolic links are followed as if `root` were the root directory, so that none leads outside.
+    """
+    path = path.strip("/") or "."
+    try:
+        return syscalls.openat2(root, path, os.O_PATH)
+    except KernelError as error:
+        if error.errno != errno.ENOENT:
+            raise
+    parent, _, name = path.rpartition("/")
+    folder = target(root, parent, True) if parent else os.dup(root)
+    try:
+        if directory:
+            os.mkdir(name, 0o755, dir_fd=folder)
+        else:
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=folder))
+    finally:
+        os.close(folder)
+    return syscalls.openat2(root, path, os.O_PATH)
+
+
+class MakeSlave(Op, frozen=True):
+    """What this process mounts is seen by nobody outside; what the host mounts still arrives here."""
+
+    def run(self, context: Context) -> None:
+        syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_SLAVE)
+
+    def explain(self) -> str:
+        return "mount --make-rslave /"
+
+
+class MountRoot(Op, frozen=True):
+    """A container's root: an overlay, whose lower directory is the image and whose upper one takes what is written."""
+
+    lower: str
+    upper: str
+    work: str
+    path: str
+
+    def run(self, context: Context) -> None:
+        options = f"lowerdir={self.lower},upperdir={self.upper},workdir={self.work}"
+        syscalls.mount("overlay", self.path, "overlay", 0, options)
+        context.fds["root"] = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def explain(self) -> str:
+        options = f"lowerdir={self.lower},upperdir={self.upper},workdir={self.work}"
+        return f"mount -t overlay -o {options} overlay {self.path}"
+
+
+class EmptyRoot(Op, frozen=True):
+    """A root with nothing in it, for pause: whoever shares its PID namespace finds nothing in /proc/1/root."""
+
+    path: str
+
+    def run(self, context: Context) -> None:
+        syscalls.mount("tmpfs", self.path, "tmpfs", _flags("ro,nosuid,nodev,noexec"), "size=0,nr_inodes=1,mode=555")
+        context.fds["root"] = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def explain(self) -> str:
+        return f"mount -t tmpfs -o ro,nosuid,nodev,noexec,size=0,mode=555 tmpfs {self.path}"
+
+
+class Mount(Op, frozen=True):
+    """A new mount of a kernel file system in the container."""
+
+    fstype: str
+    path: str  # in the container
+    flags: str = ""  # as in mount(8): ro,nosuid,nodev,noexec
+    options: str = ""
+
+    def run(self, context: Context) -> None:
+        fd = target(context.fds["root"], self.path, True)
+        try:
+            syscalls.mount(self.fstype, f"/proc/self/fd/{fd}", self.fstype, _flags(self.flags), self.options)
+        finally:
+            os.close(fd)
+
+    def explain(self) -> str:
+        options = ",".join(filter(None, (self.flags, self.options)))
+        return f"mount -t {self.fstype} {f'-o {options} ' if options else ''}{self.fstype} $ROOT{self.path}"
+
+
+class Bind(Op, frozen=True):
+    """A file or directory of the host in the container."""
+
+    source: str  # on the host
+    path: str  # in the container
+    readonly: bool = False
+    propagation: str = "private"
+
+    def run(self, context: Context) -> None:
+        clone = syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE
+        tree = syscalls.open_tree(syscalls.AT_FDCWD, self.source, clone)
+        try:
+            directory = stat.S_ISDIR(os.fstat(tree).st_mode)
+            attributes = _ATTRIBUTES["ro"] if self.readonly else 0
+            # On the detached copy, before anybody can use it.
+            flags = syscalls.AT_EMPTY_PATH | syscalls.AT_RECURSIVE
+            syscalls.mount_setattr(tree, "", flags, attributes, 0, _PROPAGATION[self.propagation])
+            fd = target(context.fds["root"], self.path, directory)
+            try:
+                empty = syscalls.MOVE_MOUNT_F_EMPTY_PATH | syscalls.MOVE_MOUNT_T_EMPTY_PATH
+                syscalls.move_mount(tree, "", fd, "", empty)
+            finally:
+                os.close(fd)
+        finally:
+            os.close(tree)
+
+    def explain(self) -> str:
+        options = ",".join(filter(None, ("ro" if self.readonly else "", f"X-mount.mkdir,{self.propagation}")))
+        return f"mount --rbind -o {options} {self.source} $ROOT{self.path}"
+
+
+class MakeDevice(Op, frozen=True):
+    """A character device in the container's own /dev. Whether it may be opened is the cgroup's device rules' matter."""
+
+    name: str
+    major: int
+    minor: int
+
+    def run(self, context: Context) -> None:
+        os.mknod(f"dev/{self.name}", stat.S_IFCHR | 0o666, os.makedev(self.major, self.minor), dir_fd=context.fds["root"])
+
+    def explain(self) -> str:
+        return f"mknod -m 666 $ROOT/dev/{self.name} c {self.major} {self.minor}"
+
+
+class MakeLink(Op, frozen=True):
+    """A symbolic link in the container's own /dev."""
+
+    name: str
+    text: str
+
+    def run(self, context: Context) -> None:
+        os.symlink(self.text, f"dev/{self.name}", dir_fd=context.fds["root"])
+
+    def explain(self) -> str:
+        return f"ln -s {self.text} $ROOT/dev/{self.name}"
+
+
+class MakeWorkdir(Op, frozen=True):
+    """The container's working directory, made if the image lacks it, as containerd does."""
+
+    path: str
+
+    def run(self, context: Context) -> None:
+        os.close(target(context.fds["root"], self.path, True))
+
+    def explain(self) -> str:
+        return f"mkdir -p $ROOT{self.path}"
+
+
+class PivotRoot(Op, frozen=True):
+    """Make the container's root this process's root; the host's is left mounted on top of it for one more moment."""
+
+    def run(self, context: Context) -> None:
+        os.fchdir(context.fds["root"])
+        syscalls.pivot_root(".", ".")
+
+    def explain(self) -> str:
+        return "cd $ROOT && pivot_root . ."
+
+
+class DetachOldRoot(Op, frozen=True):
+    """Nothing of the host is reachable any more: its root and every mount below it leave this mount namespace."""
+
+    def run(self, context: Context) -> None:
+        syscalls.umount2(".", syscalls.MNT_DETACH)
+        os.chdir("/")
+        os.close(context.fds.pop("root"))
+
+    def explain(self) -> str:
+        return "umount -l . && cd /"
+
+
+class Mask(Op, frozen=True):
+    """Hide a path of /proc or /sys: /dev/null on a file, an empty tmpfs on a directory."""
+
+    path: str
+
+    def run(self, context: Context) -> None:
+        if os.path.isdir(self.path):
+            syscalls.mount("tmpfs", self.path, "tmpfs", syscalls.MS_RDONLY, "size=0,nr_inodes=1")
+        else:
+            syscalls.mount("/dev/null", self.path, "", syscalls.MS_BIND)
+
+    def explain(self) -> str:
+        return f"[ -d {self.path} ] && mount -t tmpfs -o ro,size=0 tmpfs {self.path} || mount --bind /dev/null {self.path}"
+
+
+class MakeReadonly(Op, frozen=True):
+    """Bind a path of /proc onto itself, read-only; the flags of the mount it lies on are kept."""
+
+    path: str
+    flags: str = "nosuid,nodev,noexec"
+
+    def run(self, context: Context) -> None:
+        syscalls.mount(self.path, self.path, "", syscalls.MS_BIND | syscalls.MS_REC)
+        syscalls.mount("none", self.path, "", syscalls.MS_BIND | syscalls.MS_REMOUNT | _flags("ro," + self.flags))
+
+    def explain(self) -> str:
+        return f"mount --rbind {self.path} {self.path} && mount -o remount,bind,ro {self.path}"
+
+
+class RemountRootReadonly(Op, frozen=True):
+    """readOnlyRootFilesystem: the root itself, not what is mounted in it."""
+
+    def run(self, context: Context) -> None:
+        syscalls.mount("none", "/", "", syscalls.MS_BIND | syscalls.MS_REMOUNT | syscalls.MS_RDONLY)
+
+    def explain(self) -> str:
+        return "mount -o remount,bind,ro /"
+
+
+def _flags(names: str) -> int:
+    flags = 0
+    for name in filter(None, names.split(",")):
+        flags |= _FLAGS[name]
+    return flags

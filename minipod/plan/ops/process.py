@@ -1,0 +1,177 @@
+"""The last operations of a stage: what the process is, may do and runs. All run in a forked child, inside its root."""
+
+import errno
+import fcntl
+import os
+import struct
+import termios
+
+from minipod.errors import KernelError
+from minipod.kernel import caps, files, process
+from minipod.plan.core import Context, Op
+
+_TIOCSPTLCK, _TIOCGPTPEER = 0x40045431, 0x5441  # asm-generic/ioctls.h; not in Python's termios
+
+
+class SetOomScore(Op, frozen=True):
+    """Who goes first when the machine is out of memory. Lowering it needs CAP_SYS_RESOURCE."""
+
+    value: int
+
+    def run(self, context: Context) -> None:
+        try:
+            files.write("/proc/self/oom_score_adj", str(self.value))
+        except KernelError as error:
+            if error.errno != errno.EACCES:
+                raise
+            context.notes.append(f"oom_score_adj {self.value} needs CAP_SYS_RESOURCE, which minipod doesn't have")
+
+    def explain(self) -> str:
+        return f"echo {self.value} >/proc/self/oom_score_adj"
+
+
+class Stdio(Op, frozen=True):
+    """Standard input, output and error: /dev/null or a pipe, and pipes to the supervisor."""
+
+    def run(self, context: Context) -> None:
+        for number, name in enumerate(("stdin", "stdout", "stderr")):
+            os.dup2(context.fds[name], number, inheritable=True)
+
+    def explain(self) -> str:
+        return "exec </dev/null >$LOG 2>&1"
+
+
+class Terminal(Op, frozen=True):
+    """A new terminal in the container's own devpts: this process's controlling one, the other end for the supervisor.
+
+    The slave is opened through the master (TIOCGPTPEER, ioctl_tty(2)), not by a name that the container could turn
+    into another file. A process that leads a session without a terminal can take one.
+    """
+
+    rows: int = 0
+    columns: int = 0
+
+    def run(self, context: Context) -> None:
+        master = os.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        if os.fstat(master).st_rdev != os.makedev(5, 2):
+            raise OSError(errno.ENOTTY, "not a terminal multiplexer", "/dev/pts/ptmx")
+        fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
+        if self.rows and self.columns:
+            fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", self.rows, self.columns, 0, 0))
+        slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY)
+        os.setsid()
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        for number in range(3):
+            os.dup2(slave, number, inheritable=True)
+        context.terminal(master)
+        os.close(master)
+        if slave > 2:
+            os.close(slave)
+
+    def explain(self) -> str:
+        return "# a terminal of the container's own (script -qc does it)"
+
+
+class ChangeDirectory(Op, frozen=True):
+    path: str
+
+    def run(self, context: Context) -> None:
+        os.chdir(self.path)
+
+    def explain(self) -> str:
+        return f"cd {self.path}"
+
+
+class NoNewPrivileges(Op, frozen=True):
+    """allowPrivilegeEscalation: false (prctl(2), PR_SET_NO_NEW_PRIVS)."""
+
+    def run(self, context: Context) -> None:
+        process.set_no_new_privs()
+
+    def explain(self) -> str:
+        return "setpriv --no-new-privs"
+
+
+class LimitCapabilities(Op, frozen=True):
+    """Drop capabilities from the bounding set, for this process and everything it will run. An empty tuple drops all."""
+
+    names: tuple[str, ...]
+
+    def run(self, context: Context) -> None:
+        caps.drop_bounding(caps.to_mask(self.names))
+
+    def explain(self) -> str:
+        return "setpriv --bounding-set -all" + "".join(f",+{name.lower()}" for name in self.names)
+
+
+class SetUser(Op, frozen=True):
+    """Become the container's user. Another one than root keeps no capability (capabilities(7))."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+
+    def run(self, context: Context) -> None:
+        caps.set_user(self.uid, self.gid, self.groups)
+
+    def explain(self) -> str:
+        groups = ",".join(map(str, self.groups))
+        return f"setpriv --reuid {self.uid} --regid {self.gid} " + (f"--groups {groups}" if groups else "--clear-groups")
+
+
+class SetCapabilities(Op, frozen=True):
+    """Permitted and effective: what the bounding set still allows, for root."""
+
+    names: tuple[str, ...]
+
+    def run(self, context: Context) -> None:
+        mask = caps.to_mask(self.names)
+        caps.set_caps(mask, mask)
+
+    def explain(self) -> str:
+        return "# exec gives root what is left in the bounding set"
+
+
+class ExecDescriptor(Op, frozen=True):
+    """Run a program of the host by an open descriptor: no name of the host is looked up any more."""
+
+    name: str  # of the descriptor
+    argv: tuple[str, ...]
+
+    def run(self, context: Context) -> None:
+        context.leaving()
+        os.execve(context.fds[self.name], list(self.argv), {})
+
+    def explain(self) -> str:
+        return "exec " + " ".join(self.argv)
+
+
+class Exec(Op, frozen=True):
+    """Run the container's program, looked up in its own PATH (execvp(3))."""
+
+    argv: tuple[str, ...]
+    env: tuple[str, ...]
+
+    def run(self, context: Context) -> None:
+        environment = dict(entry.partition("=")[::2] for entry in self.env)
+        context.leaving()
+        program, missing = self.argv[0], OSError(errno.ENOENT, "executable file not found in $PATH", self.argv[0])
+        folders = [""] if "/" in program else environment.get("PATH", "/bin:/usr/bin").split(":")
+        for folder in folders:
+            path = f"{folder}/{program}" if folder else program
+            try:
+                os.execve(path, list(self.argv), environment)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except PermissionError as error:
+                missing = OSError(error.errno, error.strerror, path)
+        raise missing
+
+    def explain(self) -> str:
+        assignments = " ".join(_quote(entry) for entry in self.env)
+        return f"exec env -i {assignments} " + " ".join(_quote(word) for word in self.argv)
+
+
+def _quote(word: str) -> str:
+    safe = word and all(character.isalnum() or character in "@%+=:,./-_" for character in word)
+    return word if safe else "'" + word.replace("'", "'\\''") + "'"

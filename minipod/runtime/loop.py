@@ -1,0 +1,69 @@
+"""The supervisor's event loop: descriptors, timers and children, in one thread."""
+
+import heapq
+import itertools
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+
+from minipod.kernel import process, syscalls
+
+
+class Loop:
+    """Readable descriptors, timers and ended children, each with a callback. Nothing runs in parallel."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._readers: dict[int, Callable[[], object]] = {}
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._children: dict[int, Callable[[process.Exit], None]] = {}
+        self._running = True
+        # Blocked and read from a descriptor, so that a child's end is just one more event. Children unblock it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))
+        self._signals = syscalls.signalfd((signal.SIGCHLD,))
+        self.add_reader(self._signals, self._reap)
+
+    def add_reader(self, fd: int, callback: Callable[[], object]) -> None:
+        self._readers[fd] = callback
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def remove_reader(self, fd: int) -> None:
+        if self._readers.pop(fd, None):
+            self._epoll.unregister(fd)
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> None:
+        """Call once in `delay` seconds. There is no cancelling: a callback looks whether it is still wanted."""
+        heapq.heappush(self._timers, (time.monotonic() + delay, next(self._order), callback))
+
+    def on_exit(self, pid: int, callback: Callable[[process.Exit], None]) -> None:
+        """Call when child `pid` has ended. Children that nobody asked about are reaped all the same."""
+        self._children[pid] = callback
+
+    def run(self) -> None:
+        """Until stop()."""
+        while self._running:
+            self.turn()
+
+    def stop(self) -> None:
+        self._running = False
+
+    def turn(self) -> None:
+        """Wait for one event or timer and call back."""
+        timeout = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+        for fd, _ in self._epoll.poll(timeout):
+            if callback := self._readers.get(fd):
+                callback()
+        while self._timers and self._timers[0][0] <= time.monotonic():
+            heapq.heappop(self._timers)[2]()
+
+    def _reap(self) -> None:
+        try:
+            os.read(self._signals, 4096)
+        except BlockingIOError:
+            pass
+        for ended in process.reap():
+            if callback := self._children.pop(ended.pid, None):
+                callback(ended)

@@ -1,0 +1,382 @@
+"""The mechanism, below the line where the Container Runtime Interface runs: sandboxes and containers.
+
+One Runtime holds what one pod has. It does what it is told, in any order that makes sense, as often as it is told:
+every request is idempotent, every id is the caller's. It knows no restart policy and no probe. A plan is saved before
+it runs, so that whoever finds the pod later can undo it.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from minipod.api.messages import (
+    ContainerConfig,
+    ContainerInfo,
+    Door,
+    NodeFacts,
+    RuntimeStatus,
+    SandboxConfig,
+    SandboxInfo,
+    Timing,
+)
+from minipod.errors import Conflict, MinipodError, NotFound, PlanError
+from minipod.kernel import cgroups, process
+from minipod.plan import container as container_plan
+from minipod.plan import sandbox as sandbox_plan
+from minipod.plan.core import Context, Plan, Stage, execute, undo
+from minipod.plan.undo import run_saved, save
+from minipod.runtime import addresses
+from minipod.runtime.fence import plan_path, tools
+from minipod.runtime.hosts import hosts
+from minipod.runtime.logs import LogWriter
+from minipod.runtime.loop import Loop
+from minipod.runtime.netlink import Worker
+from minipod.runtime.output import Output
+from minipod.runtime.stage import Ran, run_child
+
+_DIES = 10.0  # seconds a killed cgroup may take to become empty
+_replace = msgspec.structs.replace
+
+
+class Sandbox:
+    """A sandbox's record: what was asked for, and pause while it lives."""
+
+    def __init__(self, sandbox_id: str, config: SandboxConfig) -> None:
+        self.config = config
+        self.info = SandboxInfo(id=sandbox_id, state="notready", created_at=time.time(), attempt=config.attempt)
+        self.pidfd = -1
+
+
+class Container:
+    """A container's record: what was asked for, and its first process while it lives."""
+
+    def __init__(self, container_id: str, sandbox: Sandbox, config: ContainerConfig) -> None:
+        self.sandbox = sandbox
+        self.config = config
+        self.info = ContainerInfo(
+            id=container_id,
+            sandbox_id=sandbox.info.id,
+            name=config.name,
+            attempt=config.attempt,
+            state="created",
+            image=config.image,
+            image_id=config.image_id,
+            created_at=time.time(),
+        )
+        self.pidfd = -1
+        self.output: Output | None = None
+        self.waiting: list[Callable[[], None]] = []  # whom to tell when it has ended
+
+
+class Runtime:
+    """The sandboxes and containers of one pod."""
+
+    def __init__(
+        self,
+        facts: NodeFacts,
+        uid: str,
+        loop: Loop,
+        changed: Callable[[SandboxInfo | ContainerInfo], None],
+        door: Door | None = None,
+    ) -> None:
+        self.facts, self.uid, self.loop, self.changed, self.door = facts, uid, loop, changed, door
+        self.sandboxes: dict[str, Sandbox] = {}
+        self.containers: dict[str, Container] = {}
+        self.worker = Worker(facts.layout)
+        self._ran: list[tuple[str, Stage, int, tuple[tuple[int, int, int], ...]]] = []
+
+    # --- sandboxes ----------------------------------------------------------------------------------------------
+
+    def run_sandbox(self, sandbox_id: str, config: SandboxConfig) -> SandboxInfo:
+        """Make a sandbox, or find it made. Raises PlanError; then nothing of it is left."""
+        existing = self.sandboxes.get(sandbox_id)
+        if existing and existing.info.state == "ready":
+            return existing.info
+        config = self._settle(config)
+        sandbox = Sandbox(sandbox_id, config)
+        plan = sandbox_plan.sandbox(self.facts, sandbox_id, config)
+        name = f"sandbox-{sandbox_id}"
+        save(plan_path(self.facts.layout, self.uid, name), undo(plan))
+        try:
+            self._run_sandbox_plan(name, plan, sandbox)
+        except BaseException:
+            self._kill(sandbox_plan.cgroup(sandbox_id, config))
+            self._undo(name)
+            raise
+        self.sandboxes[sandbox_id] = sandbox
+        if config.address4:
+            addresses.remember(self.facts.layout, config.address4)
+        self.loop.on_exit(sandbox.info.pid, lambda _: self._sandbox_died(sandbox))
+        return sandbox.info
+
+    def stop_sandbox(self, sandbox_id: str) -> None:
+        """Kill what runs in it, containers too, and undo all but the records. A sandbox that isn't there is stopped.
+
+        Raises MinipodError with what could not be undone; asked again, it tries again.
+        """
+        sandbox = self.sandboxes.get(sandbox_id)
+        if sandbox is None:
+            return
+        for container in self._inside(sandbox_id):
+            self._kill(container_plan.cgroup(sandbox.config, container.info.id))
+            self._undo(f"container-{container.info.id}")
+        self._kill(sandbox_plan.cgroup(sandbox_id, sandbox.config))
+        self._close(sandbox)
+        self._undo(f"sandbox-{sandbox_id}")
+        sandbox.info = _replace(sandbox.info, state="notready", pid=0)
+
+    def remove_sandbox(self, sandbox_id: str) -> None:
+        """Stop it and forget it and its containers."""
+        self.stop_sandbox(sandbox_id)
+        for container in self._inside(sandbox_id):
+            self.remove_container(container.info.id)
+        self.sandboxes.pop(sandbox_id, None)
+
+    # --- containers ---------------------------------------------------------------------------------------------
+
+    def create_container(self, container_id: str, sandbox_id: str, config: ContainerConfig) -> ContainerInfo:
+        """Record a container. Raises NotFound without that sandbox, Conflict if the id means another container."""
+        existing = self.containers.get(container_id)
+        if existing:
+            if existing.config != config or existing.sandbox.info.id != sandbox_id:
+                raise Conflict(f"container {container_id} exists with another configuration")
+            return existing.info
+        sandbox = self.sandboxes.get(sandbox_id)
+        if sandbox is None:
+            raise NotFound("sandbox", sandbox_id)
+        container = self.containers[container_id] = Container(container_id, sandbox, config)
+        return container.info
+
+    def start_container(self, container_id: str) -> ContainerInfo:
+        """Run it; done when its program has been exec'ed. Raises PlanError; then it has ended as StartError, 128."""
+        container = self.container(container_id)
+        if container.info.state != "created":
+            return container.info
+        sandbox = container.sandbox
+        if sandbox.info.state != "ready":
+            raise Conflict(f"sandbox {sandbox.info.id} isn't ready")
+        plan = container_plan.container(
+            self.facts, sandbox.info.id, sandbox.config, container_id, container.config
+        )
+        name = f"container-{container_id}"
+        save(plan_path(self.facts.layout, self.uid, name), undo(plan))
+        output = self._open_output(container)
+        try:
+            ran = self._run_container_plan(name, plan, container, output)
+        except MinipodError as error:
+            output.close()
+            self._kill(container_plan.cgroup(sandbox.config, container_id))
+            self._undo(name)
+            self._ended(container, 128, 0, "StartError", str(error))
+            raise
+        container.output = output
+        container.pidfd = process.pidfd_open(ran.pid)
+        self.loop.on_exit(ran.pid, lambda ended: self._container_exited(container, ended))
+        container.info = _replace(container.info, state="running", pid=ran.pid, started_at=time.time())
+        self.changed(container.info)
+        return container.info
+
+    def stop_container(self, container_id: str, timeout: float, done: Callable[[], None]) -> None:
+        """SIGTERM, then SIGKILL to all of it after `timeout` seconds. `done` is called when it has ended."""
+        container = self.containers.get(container_id)
+        if container is None or container.info.state != "running":
+            done()
+            return
+        container.waiting.append(done)
+        if timeout > 0:
+            process.pidfd_kill(container.pidfd, signal.SIGTERM)
+            self.loop.call_later(timeout, lambda: self.kill_container(container_id))
+        else:
+            self.kill_container(container_id)
+
+    def kill_container(self, container_id: str) -> None:
+        """SIGKILL to all of it, if it runs."""
+        container = self.containers.get(container_id)
+        if container and container.info.state == "running":
+            path = container_plan.cgroup(container.sandbox.config, container_id)
+            cgroups.kill(f"{self.facts.cgroups.v2}/{path}")
+
+    def remove_container(self, container_id: str) -> None:
+        """Undo and forget it, killing it if it runs."""
+        container = self.containers.get(container_id)
+        if container is None:
+            return
+        self._kill(container_plan.cgroup(container.sandbox.config, container_id))
+        self._undo(f"container-{container_id}")
+        del self.containers[container_id]
+
+    # --- looking ------------------------------------------------------------------------------------------------
+
+    def status(self) -> RuntimeStatus:
+        return RuntimeStatus(
+            tuple(sandbox.info for sandbox in self.sandboxes.values()),
+            tuple(container.info for container in self.containers.values()),
+        )
+
+    def timings(self) -> tuple[Timing, ...]:
+        """Every operation done so far, in the order in which their stages were done."""
+        return tuple(
+            Timing(plan, stage.name, index, stage.ops[index].explain(), pid, start, duration)
+            for plan, stage, pid, timings in self._ran
+            for index, start, duration in timings
+        )
+
+    def container(self, key: str) -> Container:
+        """By id, or by name: the latest of that name. Raises NotFound."""
+        if key in self.containers:
+            return self.containers[key]
+        for container in reversed(self.containers.values()):
+            if container.config.name == key:
+                return container
+        raise NotFound("container", key)
+
+    def ran(self, plan: str, stage: Stage, pid: int, timings: tuple[tuple[int, int, int], ...]) -> None:
+        """Keep what a stage took, for timings()."""
+        self._ran.append((plan, stage, pid, timings))
+
+    # --- how it is done -----------------------------------------------------------------------------------------
+
+    def _settle(self, config: SandboxConfig) -> SandboxConfig:
+        """Choose addresses, if the caller left them to us, and with them the text of /etc/hosts."""
+        if not config.host_network and not config.address4:
+            address4, address6 = addresses.free(self.facts.layout)
+            config = _replace(config, address4=address4, address6=address6 if self.facts.ipv6 else "")
+        return config if config.hosts else _replace(config, hosts=hosts(config))
+
+    def run_host_stage(self, plan: str, stage: Stage, fds: dict[str, int] | None = None) -> None:
+        """Run a stage in this process. Raises PlanError."""
+        context = Context(fds, self.door)
+        try:
+            execute(stage, context)
+        except PlanError:
+            self._passed(stage)
+            raise
+        self.ran(plan, stage, os.getpid(), tuple(context.timings))
+
+    def run_child_stage(self, plan: str, stage: Stage, fds: dict[str, int]) -> Ran:
+        """Run a stage in a child of this process. Raises PlanError."""
+        door = self.door if self.door and self.door.stage == stage.name else None
+        try:
+            ran = run_child(stage, fds, door)
+        finally:
+            self._passed(stage)
+        self.ran(plan, stage, ran.pid, ran.timings)
+        return ran
+
+    def _passed(self, stage: Stage) -> None:
+        """An injected fault strikes once."""
+        if self.door and self.door.stage == stage.name:
+            self.door = None
+
+    def _run_sandbox_plan(self, name: str, plan: Plan, sandbox: Sandbox) -> None:
+        for stage in plan:
+            if stage.where == "child":
+                self._start_pause(name, stage, sandbox)
+            elif stage.where == "netlink":
+                self._run_network(name, stage, sandbox)
+            else:
+                # Pins name pause's namespaces through its pid; it is our child, so the pid is its own until we reap.
+                self.run_host_stage(name, stage, {"sandbox-pid": sandbox.info.pid})
+        config = sandbox.config
+        sandbox.info = _replace(
+            sandbox.info, state="ready", address4=config.address4, address6=config.address6
+        )
+
+    def _start_pause(self, name: str, stage: Stage, sandbox: Sandbox) -> None:
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        program = os.open(self.facts.pause, os.O_PATH | os.O_CLOEXEC)
+        try:
+            fds = {"stdin": null, "stdout": null, "stderr": null, "pause": program}
+            ran = self.run_child_stage(name, stage, fds)
+        finally:
+            os.close(null)
+            os.close(program)
+        sandbox.pidfd = process.pidfd_open(ran.pid)
+        sandbox.info = _replace(sandbox.info, pid=ran.pid)
+
+    def _run_network(self, name: str, stage: Stage, sandbox: Sandbox) -> None:
+        netns = os.open(f"/proc/{sandbox.info.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        door = self.door if self.door and self.door.stage == stage.name else None
+        try:
+            self.ran(name, stage, 0, self.worker.run_stage(stage, netns, door))
+        finally:
+            self._passed(stage)
+            os.close(netns)
+
+    def _run_container_plan(self, name: str, plan: Plan, container: Container, output: Output) -> Ran:
+        *first, last = plan
+        for stage in first:
+            self.run_host_stage(name, stage)
+        null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        fds = {"stdin": null, "stdout": output.stdout, "stderr": output.stderr, "sandbox": container.sandbox.pidfd}
+        try:
+            return self.run_child_stage(name, last, fds)
+        finally:
+            os.close(null)
+            output.close_child_ends()
+
+    def _open_output(self, container: Container) -> Output:
+        config = container.sandbox.config
+        path = f"{config.log_directory}/{container.config.log_path}" if container.config.log_path else ""
+        settings = self.facts.settings
+        writer = LogWriter(path, settings.log_max_bytes, settings.log_max_files) if path else None
+        return Output(self.loop, writer)
+
+    def _inside(self, sandbox_id: str) -> list[Container]:
+        return [c for c in self.containers.values() if c.sandbox.info.id == sandbox_id]
+
+    def _kill(self, cgroup: str) -> None:
+        """Kill everything in a cgroup and wait until it is empty."""
+        path = f"{self.facts.cgroups.v2}/{cgroup}"
+        cgroups.kill(path)
+        if not cgroups.wait_empty(path, _DIES):
+            raise MinipodError(f"{path} still has processes {_DIES:.0f} s after they were killed")
+
+    def _undo(self, name: str) -> None:
+        errors = run_saved(plan_path(self.facts.layout, self.uid, name), tools(self.worker))
+        if errors:
+            raise MinipodError("could not undo: " + "; ".join(errors))
+
+    def _sandbox_died(self, sandbox: Sandbox) -> None:
+        self._close(sandbox)
+        sandbox.info = _replace(sandbox.info, state="notready", pid=0)
+        self.changed(sandbox.info)
+
+    def _close(self, sandbox: Sandbox) -> None:
+        if sandbox.pidfd >= 0:
+            os.close(sandbox.pidfd)
+            sandbox.pidfd = -1
+
+    def _container_exited(self, container: Container, ended: process.Exit) -> None:
+        """Its first process ended: what else is in its cgroup (in a shared PID namespace, or by exec) ends with it."""
+        path = container_plan.cgroup(container.sandbox.config, container.info.id)
+        self._kill(path)
+        usage = cgroups.usage(self.facts.cgroups, path)
+        reason = "Completed" if ended.code == 0 else "Error"
+        if usage.oom_kills and ended.signal == signal.SIGKILL:
+            reason = "OOMKilled"
+        if container.output:
+            container.output.close()  # after all writers have died: nothing of the log is lost
+        os.close(container.pidfd)
+        self._ended(container, ended.code, ended.signal, reason, "")
+
+    def _ended(self, container: Container, code: int, number: int, reason: str, message: str) -> None:
+        now = time.time()
+        container.info = _replace(
+            container.info,
+            state="exited",
+            pid=0,
+            started_at=container.info.started_at or now,
+            finished_at=now,
+            exit_code=code,
+            signal=number,
+            reason=reason,
+            message=message,
+        )
+        self.changed(container.info)
+        waiting, container.waiting = container.waiting, []
+        for done in waiting:
+            done()

@@ -1,0 +1,150 @@
+"""Running a stage: in this process, in a child, or in the netlink worker.
+
+A child reports to the supervisor over a packet socket that closes when it execs:
+
+    child ──Forked(pid)──▶      the stage goes on in another process, whose parent is the supervisor too
+    child ──Terminal──▶         with a descriptor: the master end of a command's terminal
+    child ──AtDoor──▶           kill me here (fault injection; PID 1 of a namespace can't do it itself)
+    child ──Leaving──▶          exec is next; with timings and notes
+    child ──Broken──▶           an operation failed
+"""
+
+import os
+import signal
+from typing import NoReturn
+
+import msgspec
+
+from minipod.api.channel import Channel
+from minipod.api.messages import Door, Message
+from minipod.errors import KernelError, MinipodError, PlanError
+from minipod.kernel import process, syscalls
+from minipod.plan.core import Context, Stage, execute
+
+
+class Forked(Message, frozen=True):
+    pid: int
+
+
+class Terminal(Message, frozen=True):
+    pass
+
+
+class AtDoor(Message, frozen=True):
+    index: int
+
+
+class Leaving(Message, frozen=True):
+    timings: tuple[tuple[int, int, int], ...]
+    notes: tuple[str, ...] = ()
+
+
+class Broken(Message, frozen=True):
+    stage: str
+    index: int
+    command: str
+    cause: str
+
+
+_decoder = msgspec.json.Decoder(Forked | Terminal | AtDoor | Leaving | Broken)
+
+
+class Ran(msgspec.Struct):
+    """What came of a child stage that reached its exec."""
+
+    pid: int
+    timings: tuple[tuple[int, int, int], ...] = ()
+    notes: tuple[str, ...] = ()
+    terminal: int = -1
+
+
+def run_child(stage: Stage, fds: dict[str, int], door: Door | None = None) -> Ran:
+    """Fork a child, born in the stage's cgroup, that runs the stage; return when it has exec'ed.
+
+    The result's `pid` is a child of this process; the caller waits for it. Raises PlanError; then nothing of the
+    stage is left running.
+    """
+    ours, theirs = Channel.pair()
+    born = os.open(stage.cgroup, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        pid, _ = syscalls.clone3_fork(cgroup_fd=born)
+        if pid == 0:
+            _child(stage, fds, door, theirs)
+    finally:
+        os.close(born)
+        theirs.close()
+    try:
+        return _listen(stage, ours, Ran(pid))
+    finally:
+        ours.close()
+
+
+def _listen(stage: Stage, channel: Channel, ran: Ran) -> Ran:
+    left = False
+    broken: Broken | None = None
+    while True:
+        packet, fds = channel.recv()
+        if not packet:
+            break
+        message = _decoder.decode(packet)
+        if isinstance(message, Forked):
+            ran.pid = message.pid
+        elif isinstance(message, Terminal):
+            ran.terminal = fds[0]
+        elif isinstance(message, AtDoor):
+            os.kill(ran.pid, signal.SIGKILL)
+        elif isinstance(message, Leaving):
+            left, ran.timings, ran.notes = True, message.timings, message.notes
+        else:
+            broken = message
+    if broken:
+        raise PlanError(broken.stage, broken.index, broken.command, broken.cause)
+    if not left:
+        raise PlanError(stage.name, -1, f"running {stage.name}", "the process was killed")
+    return ran
+
+
+class _Child(Context):
+    """The context of a forked child."""
+
+    def __init__(self, fds: dict[str, int], door: Door | None, channel: Channel) -> None:
+        super().__init__(fds, door)
+        self.channel = channel
+
+    def tell(self, message: Message) -> None:
+        self.channel.send(msgspec.json.encode(message))
+
+    def fork(self) -> None:
+        pid, _ = syscalls.clone3_fork(syscalls.CLONE_PARENT)
+        if pid:
+            self.tell(Forked(pid))
+            os._exit(0)
+
+    def terminal(self, master: int) -> None:
+        self.channel.send(msgspec.json.encode(Terminal()), (master,))
+
+    def leaving(self) -> None:
+        self.tell(Leaving(tuple(self.timings), tuple(self.notes)))
+
+    def die(self, index: int) -> NoReturn:
+        self.tell(AtDoor(index))
+        while True:
+            signal.pause()
+
+
+def _child(stage: Stage, fds: dict[str, int], door: Door | None, channel: Channel) -> NoReturn:
+    """The child's whole life. It leaves by exec or by _exit, whatever happens."""
+    context = _Child(fds, door, channel)
+    try:
+        process.reset_signals()
+        os.setsid()
+        process.close_fds_except({*fds.values(), channel.fileno()})
+        # Until exec this process holds descriptors of the host inside somebody else's PID namespace.
+        process.set_dumpable(False)
+        execute(stage, context)
+    except PlanError as error:
+        context.tell(Broken(error.stage, error.index, error.command, error.cause))
+    except (MinipodError, KernelError, OSError) as error:
+        context.tell(Broken(stage.name, -1, "preparing the process", str(error)))
+    finally:
+        os._exit(1)

@@ -1,0 +1,1 @@
+"""The Kubernetes objects: structs, the field table, quantities, decoding, defaults, validation. Pure: no I/O."""

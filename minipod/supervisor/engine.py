@@ -1,0 +1,252 @@
+"""The lifecycle at work: asks lifecycle.decide() what to do, writes it into the journal, and tells the mechanism.
+
+    something happened ──▶ fact ──▶ journal ──▶ decide() ──▶ fact ──▶ journal ──▶ runtime ──▶ something happened
+
+It stands above the CRI line: everything it does could be done by a kubelet instead.
+"""
+
+import os
+import time
+from collections.abc import Callable
+
+from minipod.api.messages import ContainerInfo, Launch, SandboxInfo
+from minipod.errors import KernelError, MinipodError
+from minipod.plan import pod as pod_plan
+from minipod.plan.core import undo
+from minipod.plan.undo import run_saved, save
+from minipod.runtime.fence import plan_path, tools
+from minipod.runtime.loop import Loop
+from minipod.runtime.runtime import Runtime
+from minipod.spec import qos
+from minipod.spec.types import Container, PodStatus
+from minipod.supervisor import config, journal, lifecycle, observed
+from minipod.supervisor.events import Recorder
+from minipod.supervisor.status import status
+from minipod.supervisor.volumes import empty_dirs, prepare_host_paths
+
+
+class Engine:
+    """One pod's life, from its launch until it is removed."""
+
+    def __init__(
+        self, launch: Launch, runtime: Runtime, loop: Loop, published: Callable[[PodStatus, int], None]
+    ) -> None:
+        self.pod, self.facts = launch.pod, launch.facts
+        self.runtime, self.loop, self.published = runtime, loop, published
+        self.removed = False
+        self.journal = journal.Journal(journal.path_of(self.facts.layout.pod_lib(self.pod.metadata.uid)))
+        self.events = Recorder(
+            self.pod, self.facts.node_name, lambda: self.journal.observed.events, self.record
+        )
+        self.event_happened = self.events.happened
+        self._containers = {c.name: c for c in lifecycle.containers_of(self.pod)}
+        self._stepping = False
+        self._last: PodStatus | None = None
+        self._wake_at: float | None = None
+        self.record(observed.SupervisorBegan(at=time.time(), lost=launch.lost))
+
+    # --- what happens -------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        self.step()
+
+    def changed(self, info: SandboxInfo | ContainerInfo) -> None:
+        """The mechanism's news. While it carries out a request of ours, the request's own end says the same."""
+        now = time.time()
+        if isinstance(info, ContainerInfo):
+            self.record(observed.ContainerIs(at=now, container=info))
+        else:
+            self.events.normal("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
+            self.record(observed.SandboxIs(at=now, sandbox=info))
+        self.step()
+
+    def delete(self, grace: float | None) -> None:
+        if grace is None:
+            given = self.pod.spec.termination_grace_period_seconds
+            grace = 30.0 if given is None else float(given)
+        self.record(observed.DeletionRequested(at=time.time(), grace=grace))
+        self.step()
+
+    # --- what is done about it ----------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Do what is to be done now, until nothing is. Called again from within, it leaves the rest to the outer call."""
+        if self._stepping or self.removed:
+            return
+        self._stepping = True
+        try:
+            while not self.removed:
+                now = time.time()
+                scale = self.facts.settings.backoff_scale
+                decision = lifecycle.decide(self.pod, self.journal.observed, now, scale)
+                if not decision.actions:
+                    self._wake(decision.wake_at, now)
+                    break
+                for action in decision.actions:
+                    self._do(action)
+        finally:
+            self._stepping = False
+        self.publish()
+
+    def record(self, fact: observed.AnyFact) -> None:
+        self.journal.append(fact)
+
+    def publish(self) -> None:
+        """Tell the pod's status, if it has changed."""
+        known = self.journal.observed
+        now = status(
+            self.pod,
+            known,
+            time.time(),
+            host_ip=self.facts.host_ip,
+            scale=self.facts.settings.backoff_scale,
+            previous=self._last,
+        )
+        if now != self._last:
+            self._last = now
+            self.published(now, known.sequence)
+
+    def _wake(self, at: float | None, now: float) -> None:
+        self._wake_at = at
+        if at is not None:
+            self.loop.call_later(max(0.0, at - now), lambda: self.step() if self._wake_at == at else None)
+
+    def _do(self, action: lifecycle.AnyAction) -> None:
+        match action:
+            case lifecycle.RunSandbox():
+                self._run_sandbox(action.attempt)
+            case lifecycle.StartContainer():
+                self._start(action)
+                self.publish()
+            case lifecycle.StopContainer():
+                self._stop(action)
+            case lifecycle.StopSandbox():
+                self._stop_sandbox(action.id)
+            case lifecycle.FinishPod():
+                self.record(
+                    observed.PodFinished(
+                        at=time.time(), phase=action.phase, reason=action.reason, message=action.message
+                    )
+                )
+            case lifecycle.RemovePod():
+                self._remove()
+
+    def _run_sandbox(self, attempt: int) -> None:
+        sandbox_id = new_id()
+        self.record(observed.SandboxStarting(at=time.time(), id=sandbox_id, attempt=attempt))
+        try:
+            prepare_host_paths(self.pod)
+            self._make_pod()
+            info = self.runtime.run_sandbox(sandbox_id, config.sandbox(self.pod, self.facts, attempt))
+        except (MinipodError, OSError) as error:
+            text = str(error)
+            if text.startswith("MountVolume"):
+                self.events.warning("FailedMount", text)
+            else:
+                self.events.warning("FailedCreatePodSandBox", f"Failed to create pod sandbox: {text}")
+            self.record(observed.SandboxFailed(at=time.time(), id=sandbox_id, message=text))
+            return
+        self.record(observed.SandboxIs(at=time.time(), sandbox=info))
+
+    def _make_pod(self) -> None:
+        """The pod's cgroup and volumes: once, however many sandboxes and supervisors it has.
+
+        A supervisor that died half-way has left an undo list but no mark that all of it is there.
+        """
+        layout, uid = self.facts.layout, self.pod.metadata.uid
+        made = f"{layout.pod_run(uid)}/made"
+        if os.path.exists(made):
+            return
+        path = plan_path(layout, uid, "pod")
+        self._undo(path)
+        plan = pod_plan.pod(
+            self.facts,
+            uid,
+            config.cgroup(self.pod, self.facts),
+            config.resources(qos.pod_amounts(self.pod)),
+            empty_dirs(self.pod, self.facts),
+        )
+        save(path, undo(plan))
+        for stage in plan:
+            self.runtime.run_host_stage("pod", stage)
+        os.close(os.open(made, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+
+    def _start(self, action: lifecycle.StartContainer) -> None:
+        container_id, sandbox = new_id(), self.journal.observed.sandbox
+        assert sandbox is not None, "decide() starts containers in a sandbox"
+        spec = self._containers[action.name]
+        self.record(
+            observed.ContainerStarting(
+                at=time.time(),
+                name=action.name,
+                id=container_id,
+                attempt=action.attempt,
+                backoff=action.backoff,
+            )
+        )
+        try:
+            self._start_container(spec, container_id, sandbox.id, action.attempt)
+        except config.StartError as error:
+            self._start_failed(spec, error.reason, str(error))
+        except KernelError as error:
+            self._start_failed(spec, "CreateContainerError", str(error))
+        except (MinipodError, OSError) as error:
+            self._start_failed(spec, "RunContainerError", str(error))
+
+    def _start_container(self, spec: Container, container_id: str, sandbox_id: str, attempt: int) -> None:
+        wanted = config.container(self.pod, spec, self.facts, attempt)
+        self.events.normal("Pulled", f'Container image "{spec.image}" already present on machine', spec)
+        self._forget_attempts(spec.name)
+        self.runtime.create_container(container_id, sandbox_id, wanted)
+        self.events.normal("Created", f"Created container: {spec.name}", spec)
+        self.runtime.start_container(container_id)  # says ContainerIs by itself, whatever comes of it
+        self.events.normal("Started", f"Started container {spec.name}", spec)
+
+    def _forget_attempts(self, name: str) -> None:
+        """An ended container is kept until its next start, for whoever wants to look at what it has written."""
+        for info in self.runtime.status().containers:
+            if info.name == name:
+                self.runtime.remove_container(info.id)
+
+    def _start_failed(self, spec: Container, reason: str, message: str) -> None:
+        if reason in lifecycle.PULL_FAILURES:
+            self.events.warning("Failed", f'Failed to pull image "{spec.image}": {message}', spec)
+            self.events.warning("Failed", f"Error: {reason}", spec)
+        else:
+            self.events.warning("Failed", f"Error: {message}", spec)
+        self.record(observed.StartFailed(at=time.time(), name=spec.name, reason=reason, message=message))
+
+    def _stop(self, action: lifecycle.StopContainer) -> None:
+        now = time.time()
+        if action.message:
+            self.events.normal("Killing", action.message, self._containers[action.name])
+        stop_by = now + action.grace
+        self.record(observed.ContainerStopping(at=now, name=action.name, id=action.id, stop_by=stop_by))
+        self.runtime.stop_container(action.id, action.grace, lambda: None)
+
+    def _stop_sandbox(self, sandbox_id: str) -> None:
+        self.record(observed.SandboxStopping(at=time.time(), id=sandbox_id))
+        try:
+            self.runtime.remove_sandbox(sandbox_id)
+        except MinipodError as error:
+            self.events.warning("FailedKillPod", f"error killing pod: {error}")
+            self.record(observed.SandboxFailed(at=time.time(), id=sandbox_id, message=str(error)))
+            return
+        self.record(observed.SandboxStopped(at=time.time(), id=sandbox_id))
+
+    def _remove(self) -> None:
+        """Give back the pod's own things. What can't be is left to the node's fence, which comes anyway."""
+        path = plan_path(self.facts.layout, self.pod.metadata.uid, "pod")
+        run_saved(path, tools(self.runtime.worker))
+        self.removed = True
+        self.loop.stop()
+
+    def _undo(self, path: str) -> None:
+        errors = run_saved(path, tools(self.runtime.worker))
+        if errors:
+            raise MinipodError("could not undo: " + "; ".join(errors))
+
+
+def new_id() -> str:
+    """64 hexadecimal digits, as every container runtime's."""
+    return os.urandom(32).hex()

@@ -1,0 +1,70 @@
+"""The events of one pod: core/v1 Event objects, a repeated one counted instead of made again."""
+
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from minipod.spec.types import Container, Event, EventSource, ObjectMeta, ObjectReference, Pod
+from minipod.supervisor.observed import AnyFact, EventRecorded
+from minipod.supervisor.status import timestamp
+
+
+class Recorder:
+    """Makes events and hands each to the journal (`record`) and to `happened` (set by whoever wants to know)."""
+
+    def __init__(
+        self,
+        pod: Pod,
+        node_name: str,
+        known: Callable[[], tuple[Event, ...]],
+        record: Callable[[AnyFact], None],
+    ) -> None:
+        self._pod, self._node, self._known, self._record = pod, node_name, known, record
+        self.happened: Callable[[Event], None] = lambda event: None
+
+    def normal(self, reason: str, message: str, container: Container | None = None) -> None:
+        self._happen("Normal", reason, message, container)
+
+    def warning(self, reason: str, message: str, container: Container | None = None) -> None:
+        self._happen("Warning", reason, message, container)
+
+    def _happen(self, kind: str, reason: str, message: str, container: Container | None) -> None:
+        at = time.time()
+        path = self._field_path(container)
+        now = timestamp(at)
+        for event in self._known():
+            same = (event.reason, event.message, event.involved_object.field_path) == (reason, message, path)
+            if same:
+                event = msgspec.structs.replace(event, count=event.count + 1, last_timestamp=now)
+                break
+        else:
+            event = self._new(kind, reason, message, path, at)
+        self._record(EventRecorded(at=at, event=event))
+        self.happened(event)
+
+    def _field_path(self, container: Container | None) -> str:
+        if container is None:
+            return ""
+        init = container in self._pod.spec.init_containers
+        return f"spec.{'initContainers' if init else 'containers'}{{{container.name}}}"
+
+    def _new(self, kind: str, reason: str, message: str, path: str, at: float) -> Event:
+        meta, now = self._pod.metadata, timestamp(at)
+        return Event(
+            metadata=ObjectMeta(name=f"{meta.name}.{int(at * 1e9):x}", namespace=meta.namespace),
+            involved_object=ObjectReference(
+                kind="Pod",
+                namespace=meta.namespace,
+                name=meta.name,
+                uid=meta.uid,
+                api_version="v1",
+                field_path=path,
+            ),
+            reason=reason,
+            message=message,
+            type=kind,
+            source=EventSource(component="kubelet", host=self._node),
+            first_timestamp=now,
+            last_timestamp=now,
+        )

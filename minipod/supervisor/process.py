@@ -1,0 +1,56 @@
+"""The supervisor: one process per pod, which owns the pod's whole life. The node may come and go."""
+
+import os
+
+from minipod.api.channel import Channel
+from minipod.api.messages import (
+    ContainerChanged,
+    ContainerInfo,
+    EventHappened,
+    Launch,
+    PodChanged,
+    PodEnded,
+    SandboxInfo,
+)
+from minipod.errors import MinipodError
+from minipod.runtime.fence import lock
+from minipod.runtime.loop import Loop
+from minipod.runtime.runtime import Runtime
+from minipod.supervisor.engine import Engine
+from minipod.supervisor.server import Server
+
+
+def supervise(launch: Launch, channel: Channel, supervisor_id: str) -> None:
+    """Run the pod until it is removed. Its folders exist; `channel` is the node's."""
+    layout, uid = launch.facts.layout, launch.pod.metadata.uid
+    here = layout.pod_run(uid)
+    held = lock(layout, uid)
+    if held < 0:
+        raise MinipodError(f"pod {uid} has a supervisor already")
+    # Whoever has to fence this pod finds here which cgroup to kill.
+    with open(f"{here}/supervisor", "w") as file:
+        file.write(supervisor_id)
+    loop = Loop()
+
+    def changed(info: SandboxInfo | ContainerInfo) -> None:
+        if isinstance(info, ContainerInfo):
+            server.notify(ContainerChanged(info))
+        if engine:
+            engine.changed(info)
+
+    runtime = Runtime(launch.facts, uid, loop, changed, launch.door)
+    engine = None
+    if launch.engine:
+        engine = Engine(
+            launch, runtime, loop, lambda status, sequence: server.notify(PodChanged(uid, status, sequence))
+        )
+    server = Server(loop, runtime, engine, f"{here}/supervisor.sock")
+    server.serve(channel)
+    server.subscribe(channel)
+    if engine:
+        engine.events.happened = lambda event: server.notify(EventHappened(uid, event))
+        engine.begin()
+    if not (engine and engine.removed):
+        loop.run()
+    server.notify(PodEnded(uid))
+    os.close(held)

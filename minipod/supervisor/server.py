@@ -1,0 +1,112 @@
+"""What a supervisor is asked: each request of api/messages.py, on the node's channel or on the pod's own socket."""
+
+import os
+import socket
+from collections.abc import Callable
+
+import msgspec
+
+from minipod.api import messages as m
+from minipod.api.channel import Channel, listen
+from minipod.errors import MinipodError, Unreachable
+from minipod.runtime import commands
+from minipod.runtime.loop import Loop
+from minipod.runtime.runtime import Runtime
+from minipod.supervisor.engine import Engine
+
+
+class Server:
+    """Answers requests, and sends notices to those who have subscribed."""
+
+    def __init__(self, loop: Loop, runtime: Runtime, engine: Engine | None, path: str) -> None:
+        self._loop, self._runtime, self._engine = loop, runtime, engine
+        self._channels: dict[int, Channel] = {}
+        self._subscribers: set[Channel] = set()
+        self._latest: m.PodChanged | None = None
+        self._listener = listen(path)
+        loop.add_reader(self._listener.fileno(), lambda: self.serve(Channel(self._listener.accept()[0])))
+
+    def serve(self, channel: Channel) -> None:
+        """Answer what comes over this channel, until it closes."""
+        self._channels[channel.fileno()] = channel
+        self._loop.add_reader(channel.fileno(), lambda: self._receive(channel))
+
+    def subscribe(self, channel: Channel) -> None:
+        self._subscribers.add(channel)
+        if self._latest:
+            self._send(channel, self._latest)
+
+    def notify(self, notice: m.Notice) -> None:
+        if isinstance(notice, m.PodChanged):
+            self._latest = notice
+        for channel in list(self._subscribers):
+            self._send(channel, notice)
+
+    def _receive(self, channel: Channel) -> None:
+        packet, fds = channel.recv()
+        if not packet:
+            self._drop(channel)
+            return
+
+        def reply(answer: m.Reply) -> None:
+            self._send(channel, answer)
+
+        try:
+            request = m.requests.decode(packet)
+            if isinstance(request, m.Subscribe):
+                self.subscribe(channel)
+                reply(m.Done())
+            elif isinstance(request, m.Exec):
+                commands.run(self._runtime, request, socket.socket(fileno=fds.pop()))
+                reply(m.Done())
+            else:
+                self._answer(request, reply)
+        except (MinipodError, OSError, msgspec.MsgspecError) as error:
+            reply(m.Failed(str(error), type(error).__name__))
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def _answer(self, request: m.Request, reply: Callable[[m.Reply], None]) -> None:
+        runtime = self._runtime
+        match request:
+            case m.RunSandbox():
+                reply(m.Done(m.RuntimeStatus(sandboxes=(runtime.run_sandbox(request.id, request.config),))))
+            case m.StopSandbox():
+                runtime.stop_sandbox(request.id)
+                reply(m.Done())
+            case m.RemoveSandbox():
+                runtime.remove_sandbox(request.id)
+                reply(m.Done())
+            case m.CreateContainer():
+                info = runtime.create_container(request.id, request.sandbox_id, request.config)
+                reply(m.Done(m.RuntimeStatus(containers=(info,))))
+            case m.StartContainer():
+                reply(m.Done(m.RuntimeStatus(containers=(runtime.start_container(request.id),))))
+            case m.StopContainer():
+                runtime.stop_container(request.id, request.timeout, lambda: reply(m.Done()))
+            case m.RemoveContainer():
+                runtime.remove_container(request.id)
+                reply(m.Done())
+            case m.Status():
+                reply(m.Done(runtime.status()))
+            case m.Trace():
+                reply(m.Done(timings=runtime.timings()))
+            case m.Delete():
+                reply(m.Done())
+                if self._engine:
+                    self._engine.delete(request.grace)
+                else:
+                    self._loop.stop()
+
+    def _send(self, channel: Channel, message: m.Message) -> None:
+        try:
+            channel.send(m.encode(message))
+        except Unreachable:
+            self._drop(channel)
+
+    def _drop(self, channel: Channel) -> None:
+        self._subscribers.discard(channel)
+        if self._channels.pop(channel.fileno(), None):
+            self._loop.remove_reader(channel.fileno())
+            channel.close()

@@ -1,0 +1,275 @@
+"""What Kubernetes' API says about a pod, told from what is known about it. Pure: no I/O, no clock.
+
+The rules are the kubelet's: getPhase and convertToAPIContainerStatuses in pkg/kubelet/kubelet_pods.go, the conditions
+in pkg/kubelet/status/generate.go.
+"""
+
+import time
+from collections.abc import Sequence
+
+from minipod.api.messages import ContainerInfo
+from minipod.spec.qos import qos_class
+from minipod.spec.types import (
+    Container,
+    ContainerState,
+    ContainerStateRunning,
+    ContainerStateTerminated,
+    ContainerStateWaiting,
+    ContainerStatus,
+    IPAddress,
+    Pod,
+    PodCondition,
+    PodStatus,
+)
+from minipod.supervisor.lifecycle import (
+    PULL_FAILURES,
+    backoff_delay,
+    backoff_expired,
+    in_sandbox,
+    init_failed,
+    should_restart,
+    startable,
+)
+from minipod.supervisor.observed import Failure, Known, Observed
+
+
+def status(
+    pod: Pod,
+    observed: Observed,
+    now: float,
+    host_ip: str = "",
+    previous: PodStatus | None = None,
+    scale: float = 1.0,
+) -> PodStatus:
+    """The pod's status. `previous` is the one told last (the pod's own, if none is given): a condition keeps its time
+    as long as it doesn't change. `now` is in seconds since the epoch; `scale` multiplies the back-off that messages
+    speak of."""
+    inits = tuple(_container_status(pod, observed, c, scale) for c in pod.spec.init_containers)
+    apps = tuple(
+        _container_status(pod, observed, c, scale)
+        for c in sorted(pod.spec.containers, key=lambda container: container.name)
+    )
+    phase_now = phase(pod, observed)
+    told = (previous or pod.status).conditions
+    addresses = _addresses(pod, observed, host_ip)
+    return PodStatus(
+        phase=phase_now,
+        reason=observed.terminal.reason if observed.terminal else "",
+        message=observed.terminal.message if observed.terminal else "",
+        conditions=_since(_conditions(phase_now, observed, inits, apps), told, timestamp(now)),
+        host_ip=host_ip,
+        host_ips=(IPAddress(ip=host_ip),) if host_ip else (),
+        pod_ip=addresses[0] if addresses else "",
+        pod_ips=tuple(IPAddress(ip=address) for address in addresses),
+        start_time=timestamp(observed.start_time),
+        init_container_statuses=inits,
+        container_statuses=apps,
+        qos_class=qos_class(pod),
+    )
+
+
+# --- phase -------------------------------------------------------------------------------------------------------
+
+
+def phase(pod: Pod, observed: Observed) -> str:
+    """Pending, Running, Succeeded or Failed; never another after one of the last two."""
+    if observed.terminal:
+        return observed.terminal.phase
+    for container in pod.spec.init_containers:
+        known = observed.known(container.name)
+        if known.exited is None or _of_old_sandbox(known, observed):
+            return "Pending"
+        if init_failed(known):
+            return "Failed" if pod.spec.restart_policy == "Never" else "Pending"
+    apps = [observed.known(c.name) for c in pod.spec.containers]
+    if any(known.exited is None and not known.running and not known.previous for known in apps):
+        return "Pending"
+    if any(known.running or known.starting for known in apps):
+        return "Running"
+    if not observed.deleted_at and any(should_restart(pod, known) for known in apps):
+        return "Running"
+    return "Succeeded" if all(known.succeeded for known in apps) else "Failed"
+
+
+def _of_old_sandbox(known: Known, observed: Observed) -> bool:
+    """A new sandbox was made since: an init container has to run again."""
+    return observed.sandbox is not None and not in_sandbox(known, observed)
+
+
+# --- containers --------------------------------------------------------------------------------------------------
+
+
+def _container_status(pod: Pod, observed: Observed, container: Container, scale: float) -> ContainerStatus:
+    known = observed.known(container.name)
+    latest = known.latest
+    init = container in pod.spec.init_containers
+    waiting = _waiting(pod, observed, container, scale)
+    last = known.exited if waiting and known.exited else known.previous
+    return ContainerStatus(
+        name=container.name,
+        state=ContainerState(waiting=waiting) if waiting else _state(latest),
+        last_state=_state(last),
+        ready=(known.succeeded and not waiting) if init else known.running,
+        started=known.running,
+        restart_count=latest.attempt if latest else 0,
+        image=container.image,
+        image_id=latest.image_id if latest else "",
+        container_id=_url(latest) if latest else "",
+    )
+
+
+def _state(info: ContainerInfo | None) -> ContainerState:
+    """Of a container that runs or has ended."""
+    if info is None or info.state == "created":
+        return ContainerState()
+    if info.state == "running":
+        return ContainerState(running=ContainerStateRunning(started_at=timestamp(info.started_at)))
+    return ContainerState(
+        terminated=ContainerStateTerminated(
+            exit_code=info.exit_code,
+            reason=info.reason,
+            message=info.message,
+            started_at=timestamp(info.started_at),
+            finished_at=timestamp(info.finished_at),
+            container_id=_url(info),
+        )
+    )
+
+
+def _waiting(
+    pod: Pod, observed: Observed, container: Container, scale: float
+) -> ContainerStateWaiting | None:
+    """Why the container doesn't run although it should, or should later; None if it runs or has ended for good."""
+    known = observed.known(container.name)
+    if known.running:
+        return None
+    over = observed.deleted_at or observed.terminal
+    if known.exited is None or (container in pod.spec.init_containers and _of_old_sandbox(known, observed)):
+        if known.failure:
+            return _waiting_for(container, known.failure)
+        return ContainerStateWaiting(
+            reason="PodInitializing" if pod.spec.init_containers else "ContainerCreating"
+        )
+    if over or not observed.sandbox_ready or container not in startable(pod, observed):
+        return None
+    if known.failure and not known.failure.ended:
+        return _waiting_for(container, known.failure)
+    if known.backoff and not backoff_expired(known, scale):
+        delay = duration(backoff_delay(known.backoff, scale))
+        meta = pod.metadata
+        message = (
+            f"back-off {delay} restarting failed container={container.name} "
+            f"pod={meta.name}_{meta.namespace}({meta.uid})"
+        )
+        return ContainerStateWaiting(reason="CrashLoopBackOff", message=message)
+    return _waiting_for(container, known.failure) if known.failure else None
+
+
+def _waiting_for(container: Container, failure: Failure) -> ContainerStateWaiting:
+    """An image is first missed, and then waited for; all else keeps the name of its failure."""
+    if failure.reason in PULL_FAILURES and failure.count > 1:
+        message = f'Back-off pulling image "{container.image}": {failure.reason}: {failure.message}'
+        return ContainerStateWaiting(reason="ImagePullBackOff", message=message)
+    return ContainerStateWaiting(reason=failure.reason, message=failure.message)
+
+
+def _url(info: ContainerInfo) -> str:
+    return f"minipod://{info.id}"
+
+
+# --- conditions --------------------------------------------------------------------------------------------------
+
+
+def _conditions(
+    phase_now: str,
+    observed: Observed,
+    inits: Sequence[ContainerStatus],
+    apps: Sequence[ContainerStatus],
+) -> tuple[PodCondition, ...]:
+    """In the kubelet's order, without times."""
+    ready = _ready(phase_now, apps)
+    return (
+        PodCondition(type="PodReadyToStartContainers", status=_word(observed.sandbox_ready)),
+        _initialized(phase_now, inits, apps),
+        PodCondition(type="Ready", status=ready.status, reason=ready.reason, message=ready.message),
+        ready,
+        PodCondition(type="PodScheduled", status="True"),
+    )
+
+
+def _initialized(
+    phase_now: str, inits: Sequence[ContainerStatus], apps: Sequence[ContainerStatus]
+) -> PodCondition:
+    """All init containers exited 0, or an app container was started, which says the same."""
+    if phase_now == "Succeeded":
+        return PodCondition(type="Initialized", status="True", reason="PodCompleted")
+    incomplete = [s.name for s in inits if not s.ready]
+    if not incomplete or any(s.state.running or s.state.terminated for s in apps):
+        return PodCondition(type="Initialized", status="True")
+    return PodCondition(
+        type="Initialized",
+        status="False",
+        reason="ContainersNotInitialized",
+        message=f"containers with incomplete status: [{' '.join(incomplete)}]",
+    )
+
+
+def _ready(phase_now: str, apps: Sequence[ContainerStatus]) -> PodCondition:
+    if phase_now in ("Succeeded", "Failed"):
+        reason = "PodCompleted" if phase_now == "Succeeded" else "PodFailed"
+        return PodCondition(type="ContainersReady", status="False", reason=reason)
+    unready = [s.name for s in apps if not s.ready]
+    if not unready:
+        return PodCondition(type="ContainersReady", status="True")
+    return PodCondition(
+        type="ContainersReady",
+        status="False",
+        reason="ContainersNotReady",
+        message=f"containers with unready status: [{' '.join(unready)}]",
+    )
+
+
+def _since(
+    conditions: Sequence[PodCondition], told: Sequence[PodCondition], now: str
+) -> tuple[PodCondition, ...]:
+    """Each with the time its status last changed."""
+    times = {(c.type, c.status): c.last_transition_time for c in told}
+    return tuple(
+        PodCondition(
+            type=c.type,
+            status=c.status,
+            reason=c.reason,
+            message=c.message,
+            last_transition_time=times.get((c.type, c.status), now),
+        )
+        for c in conditions
+    )
+
+
+# --- words -------------------------------------------------------------------------------------------------------
+
+
+def timestamp(at: float) -> str:
+    """RFC 3339 in UTC, to the second, as metav1.Time is written; "" for 0."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) if at else ""
+
+
+def duration(seconds: float) -> str:
+    """As Go writes a time.Duration: 10s, 1m20s, 5m0s, 500ms."""
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes:.0f}m{rest:g}s" if minutes else f"{rest:g}s"
+
+
+def _word(value: bool) -> str:
+    return "True" if value else "False"
+
+
+def _addresses(pod: Pod, observed: Observed, host_ip: str) -> list[str]:
+    """IPv4 first. A sandbox that is gone has given its addresses back."""
+    if observed.sandbox is None:
+        return []
+    if pod.spec.host_network:
+        return [host_ip] if host_ip else []
+    return [a for a in (observed.sandbox.address4, observed.sandbox.address6) if a]

@@ -1,0 +1,206 @@
+"""Processes: what is seen of them, how they end, what they set for themselves."""
+
+import errno
+import os
+import signal
+import sys
+
+import pytest
+
+from minipod.errors import KernelError
+from minipod.kernel import process
+from tests.kernel.child import in_child, sleeper
+
+
+def ended(code):
+    pid = os.fork()
+    if pid == 0:
+        os._exit(code)
+    return pid
+
+
+def status_after_exec(prepare):
+    """The fields of /proc/self/status that a program sees which is executed after `prepare`."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(writer, 1)
+        prepare()
+        os.execv("/bin/cat", ["cat", "/proc/self/status"])
+    os.close(writer)
+    with os.fdopen(reader) as file:
+        lines = file.read().splitlines()
+    os.waitpid(pid, 0)
+    return dict(line.split(":\t", 1) for line in lines)
+
+
+def test_processes_share_a_namespace_when_its_inode_is_the_same():
+    pid = sleeper()
+    same = [process.ns_inode(pid, kind) == process.ns_inode("self", kind) for kind in process.NAMESPACES]
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert all(same)
+
+
+def test_a_namespace_of_a_process_that_is_gone_is_an_error():
+    pid = ended(0)
+    os.waitpid(pid, 0)
+    with pytest.raises(KernelError, match=f"stat /proc/{pid}/ns/net"):
+        process.ns_inode(pid, "net")
+
+
+def test_status_and_start_time_are_of_that_process():
+    pid = sleeper()
+    status, started = process.status(pid), process.start_time(pid)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert (status["Pid"], status["PPid"]) == (str(pid), str(os.getpid()))
+    assert started >= process.start_time("self")
+
+
+def test_the_start_time_is_right_for_a_program_with_a_strange_name():
+    def rename():
+        before = process.start_time("self")
+        with open("/proc/self/comm", "w") as comm:
+            comm.write("a) R 1 (b")
+        return before == process.start_time("self")
+
+    assert in_child(rename)
+
+
+def test_a_pidfd_is_waited_for_once():
+    pid = ended(5)
+    pidfd = process.pidfd_open(pid)
+    assert process.wait_pidfd(pidfd) == process.Exit(pid, 5, 0)
+    with pytest.raises(KernelError) as caught:
+        process.wait_pidfd(pidfd)
+    assert caught.value.errno == errno.ECHILD
+    os.close(pidfd)
+
+
+def test_a_running_child_is_not_waited_for_without_block_and_a_killed_one_has_128_more():
+    pid = sleeper()
+    pidfd = process.pidfd_open(pid)
+    assert process.wait_pidfd(pidfd, block=False) is None
+    assert process.pidfd_kill(pidfd, signal.SIGTERM)
+    assert process.wait_pidfd(pidfd) == process.Exit(pid, 143, signal.SIGTERM)
+    assert not process.pidfd_kill(pidfd, signal.SIGTERM)
+    os.close(pidfd)
+
+
+def test_a_pid_that_is_gone_can_not_be_opened():
+    pid = ended(0)
+    os.waitpid(pid, 0)
+    with pytest.raises(KernelError, match=f"pidfd_open process {pid}"):
+        process.pidfd_open(pid)
+
+
+def test_reap_takes_all_that_ended_and_leaves_the_others():
+    def reap():
+        alive, pids = sleeper(), {ended(1), ended(2)}
+        for pid in pids:
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        first = {(exit.pid in pids, exit.code) for exit in process.reap()}
+        second = process.reap()
+        os.kill(alive, signal.SIGKILL)
+        os.waitpid(alive, 0)
+        return first, second, process.reap()
+
+    assert in_child(reap) == ({(True, 1), (True, 2)}, [], [])
+
+
+def test_signals_that_python_ignores_or_blocks_are_given_back_before_exec():
+    def block_and_reset():
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        process.reset_signals()
+
+    assert int(status_after_exec(lambda: None)["SigIgn"], 16), "nothing to give back"
+    status = status_after_exec(block_and_reset)
+    assert (int(status["SigIgn"], 16), int(status["SigBlk"], 16)) == (0, 0)
+
+
+def test_close_fds_leaves_exactly_those_to_keep():
+    def close():
+        writer = max(int(name) for name in os.listdir("/proc/self/fd"))
+        kept = {1, os.dup(0), writer, *(int(name) for name in os.listdir("/proc/self/fd") if int(name) > writer)}
+        process.close_fds_except(kept)
+        return {int(name) for name in os.listdir("/proc/self/fd")} - kept
+
+    # What is left is the descriptor that listdir itself uses.
+    assert len(in_child(close)) == 1
+
+
+def test_no_new_privs_stays_across_exec():
+    assert status_after_exec(lambda: None)["NoNewPrivs"] == "0"
+    assert status_after_exec(process.set_no_new_privs)["NoNewPrivs"] == "1"
+
+
+def test_a_process_dies_with_its_parent_when_it_asked_for_it():
+    reader, writer = os.pipe()
+    middle = os.fork()
+    if middle == 0:
+        ready, said = os.pipe()
+        if os.fork() == 0:
+            process.set_pdeathsig(signal.SIGKILL)
+            os.write(said, b"!")
+            signal.pause()
+        os.read(ready, 1)
+        os._exit(0)
+    os.close(writer)
+    # The pipe ends when its last holder, the grandchild, is dead.
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+    os.waitpid(middle, 0)
+
+
+def test_a_subreaper_gets_the_orphans_of_its_descendants():
+    def adopt():
+        process.set_child_subreaper()
+        reader, writer = os.pipe()
+        middle = os.fork()
+        if middle == 0:
+            orphan = os.fork()
+            if orphan == 0:
+                signal.pause()
+            os.write(writer, str(orphan).encode())
+            os._exit(0)
+        orphan = int(os.read(reader, 20))
+        os.waitpid(middle, 0)
+        os.kill(orphan, signal.SIGKILL)
+        return os.waitstatus_to_exitcode(os.waitpid(orphan, 0)[1])
+
+    assert in_child(adopt) == -signal.SIGKILL
+
+
+def test_what_is_not_dumpable_belongs_to_root_in_proc():
+    def owners():
+        os.setuid(1000)
+        process.set_dumpable(True)
+        before = os.stat("/proc/self/environ").st_uid
+        process.set_dumpable(False)
+        return before, os.stat("/proc/self/environ").st_uid
+
+    assert in_child(owners) == (1000, 0)
+
+
+def test_a_refused_prctl_is_named():
+    with pytest.raises(KernelError, match=r"prctl PR_SET_PDEATHSIG 9999: .*\(EINVAL\)"):
+        process.set_pdeathsig(9999)
+
+
+def test_no_module_of_the_forge_pulls_in_pyroute2_or_asyncio():
+    modules = "caps cgroups devices files process syscalls".split()
+    code = (
+        f"import sys; from minipod.kernel import {', '.join(modules)}; "
+        "sys.exit(', '.join({'pyroute2', 'asyncio', 'subprocess', 'pathlib', 'dataclasses', 'json'} & set(sys.modules)))"
+    )
+    reader, writer = os.pipe()
+    environment = {"PYTHONPATH": ":".join(sys.path)}
+    pid = os.posix_spawn(
+        sys.executable, [sys.executable, "-S", "-c", code], environment, file_actions=[(os.POSIX_SPAWN_DUP2, writer, 2)]
+    )
+    os.close(writer)
+    with os.fdopen(reader) as file:
+        said = file.read()
+    assert (os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said) == (0, "")

@@ -1,0 +1,47 @@
+"""Fixtures for tests that go through the command line of a private node."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.support.node import Node, busybox, make
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory):
+    return busybox(tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture(scope="module")
+def shared_node(tmp_path_factory, image) -> Iterator[Node]:
+    node = make(tmp_path_factory.mktemp("node") / "home", image)
+    empty = node.look()
+    node.run("node", "start")
+    yield node
+    node.stop(pods=True)
+    left = [line for line in node.leaks(empty) if not line.startswith(("file", "sysctl"))]
+    node.close()
+    assert left == [], "the node left something behind"
+
+
+@pytest.fixture
+def node(shared_node) -> Iterator[Node]:
+    """The module's node. Every test must leave nothing in it once its pods are deleted."""
+    before = shared_node.look()
+    yield shared_node
+    shared_node.delete_all()
+    assert shared_node.leaks(before) == []
+
+
+@pytest.fixture
+def new_node(tmp_path, image) -> Iterator[Callable[[], Node]]:
+    """Makes nodes for this test alone, to be stopped, killed and started again."""
+    nodes: list[Node] = []
+
+    def new() -> Node:
+        nodes.append(make(tmp_path / f"home{len(nodes)}", image))
+        return nodes[-1]
+
+    yield new
+    for node in nodes:
+        node.close()

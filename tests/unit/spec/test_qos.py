@@ -1,0 +1,91 @@
+"""Requests and limits become classes, shares, quotas and scores as in the kubelet."""
+
+import pytest
+
+from minipod.spec import qos
+from minipod.spec.defaults import default
+from minipod.spec.types import Container, Pod, PodSpec, ResourceRequirements
+
+GI = 2**30
+
+
+def container(name="app", limits=None, **requests):
+    return Container(name=name, resources=ResourceRequirements(limits=limits or {}, requests=requests))
+
+
+def pod(*containers, init=()):
+    return default(Pod(spec=PodSpec(containers=containers, init_containers=init)))
+
+
+FULL = {"cpu": "500m", "memory": "64Mi"}
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (pod(container()), "BestEffort"),
+        (pod(container(cpu="0", memory="0")), "BestEffort"),
+        (pod(container(limits=FULL)), "Guaranteed"),
+        (pod(container(limits=FULL, cpu="0.5", memory="65536Ki")), "Guaranteed"),
+        (pod(container(limits=FULL, cpu="400m")), "Burstable"),
+        (pod(container(limits={"memory": "64Mi"})), "Burstable"),
+        (pod(container(memory="64Mi")), "Burstable"),
+        (pod(container(limits=FULL), container("other")), "Burstable"),
+        (pod(container(limits=FULL), init=(container("init"),)), "Burstable"),
+        (pod(container(limits=FULL), init=(container("init", limits=FULL),)), "Guaranteed"),
+        (pod(container(), init=(container("init", cpu="1m"),)), "Burstable"),
+    ],
+)
+def test_the_class_of_a_pod(found, expected):
+    assert qos.qos_class(found) == expected
+
+
+@pytest.mark.parametrize(("milli", "shares"), [(0, 2), (1, 2), (100, 102), (250, 256), (500, 512), (1000, 1024), (2000, 2048)])
+def test_a_core_is_1024_shares_and_two_are_the_least(milli, shares):
+    assert qos.cpu_shares(milli) == shares
+
+
+@pytest.mark.parametrize(("milli", "quota"), [(0, 0), (1, 1000), (10, 1000), (100, 10_000), (1500, 150_000)])
+def test_a_core_is_the_whole_period_and_a_hundredth_of_it_the_least_quota(milli, quota):
+    assert qos.cpu_quota(milli) == quota
+
+
+def test_the_amounts_of_a_container_are_in_thousandths_and_bytes():
+    amounts = qos.container_amounts(container(limits={"cpu": "1.5", "memory": "1Gi"}, cpu="250m", memory="64Mi"))
+    assert amounts == qos.Amounts(cpu_request=250, cpu_limit=1500, memory_request=64 * 2**20, memory_limit=GI)
+    assert (amounts.shares, amounts.quota) == (256, 150_000)
+
+
+def test_the_pod_requests_the_sum_of_its_apps_or_its_largest_init_container():
+    found = qos.pod_amounts(
+        pod(
+            container("a", cpu="100m", memory="1Gi"),
+            container("b", cpu="100m", memory="1Gi"),
+            init=(container("i", cpu="500m", memory="1Gi"), container("j", cpu="300m", memory="1Gi")),
+        )
+    )
+    assert (found.cpu_request, found.memory_request) == (500, 2 * GI)
+
+
+def test_the_pod_has_a_limit_only_if_every_container_has_one():
+    limited = container("a", limits={"cpu": "1", "memory": "1Gi"})
+    half = container("b", limits={"memory": "1Gi"})
+    assert qos.pod_amounts(pod(limited, limited)).cpu_limit == 2000
+    both = qos.pod_amounts(pod(limited, half))
+    assert (both.cpu_limit, both.quota, both.memory_limit) == (0, 0, 2 * GI)
+    assert qos.pod_amounts(pod(limited, init=(container("i"),))).memory_limit == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "request_bytes", "score"),
+    [
+        ("Guaranteed", GI, -997),
+        ("BestEffort", 0, 1000),
+        ("Burstable", 0, 999),
+        ("Burstable", GI, 750),
+        ("Burstable", 4 * GI, 3),
+        ("Burstable", 8 * GI, 3),
+    ],
+)
+def test_who_requested_more_of_the_machine_is_killed_later(name, request_bytes, score):
+    assert qos.oom_score_adj(name, request_bytes, 4 * GI) == score
