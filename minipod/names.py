@@ -11,11 +11,9 @@ Below /run nothing survives a boot; /var/lib/minipod does.
 import os
 import zlib
 
-import msgspec
 
-
-class Layout(msgspec.Struct, frozen=True):
-    """Where one node keeps what; all paths absolute."""
+class Layout:
+    """Where one node keeps what; all paths absolute. (A plain class: the command line imports this, and little else.)"""
 
     home: str  # "" for the machine's own node
     lib: str  # store, images, what a pod has on disk
@@ -29,6 +27,9 @@ class Layout(msgspec.Struct, frozen=True):
     cgroup: str  # name of the top cgroup, one component
     subnet4: str  # first three numbers of the pods' /24
     subnet6: str  # the pods' unique local /64 (RFC 4193), without the trailing "::"
+
+    def __init__(self, **places: str) -> None:
+        self.__dict__.update(places)
 
     # --- the node
     @property
@@ -104,8 +105,12 @@ def component(name: str) -> str:
 
 
 def layout(home: str | None = None) -> Layout:
-    """The layout that MINIPOD_HOME (or `home`) asks for."""
+    """The layout that MINIPOD_HOME (or `home`) asks for.
+
+    MINIPOD_CGROUP names another top cgroup: systemd's unit for pods, for example (scripts/minipod-pods.service).
+    """
     home = os.environ.get("MINIPOD_HOME", "") if home is None else home
+    cgroup = os.environ.get("MINIPOD_CGROUP", "")
     if not home:
         return Layout(
             home="",
@@ -117,14 +122,12 @@ def layout(home: str | None = None) -> Layout:
             bridge="minipod0",
             veth="mpod",
             table="minipod",
-            cgroup="minipod",
+            cgroup=cgroup or "minipod",
             subnet4="10.244.0",
             subnet6="fd6d:706f:6400:0",
         )
     home = os.path.abspath(home)
     mark = f"{zlib.crc32(home.encode()):08x}"
-    # 10.64.0.0/10 holds the private nodes; the machine's own node is outside it.
-    subnet4 = f"10.{64 + int(mark[:2], 16) % 64}.{int(mark[2:4], 16)}"
     return Layout(
         home=home,
         lib=f"{home}/lib",
@@ -135,7 +138,8 @@ def layout(home: str | None = None) -> Layout:
         bridge=f"mp{mark}0",
         veth=f"m{mark[:3]}",
         table=f"minipod-{mark}",
-        cgroup=f"minipod-{mark}",
-        subnet4=subnet4,
+        cgroup=cgroup or f"minipod-{mark}",
+        # 10.64.0.0/10 holds the private nodes; the machine's own node is outside it.
+        subnet4=f"10.{64 + int(mark[:2], 16) % 64}.{int(mark[2:4], 16)}",
         subnet6=f"fd6d:706f:{mark[:4]}:{mark[4:]}",
     )

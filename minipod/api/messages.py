@@ -12,15 +12,17 @@ ignorant of restart policies and probes. A message never loses a field; new ones
 understands an older supervisor.
 """
 
+import functools
 from typing import Literal
 
 import msgspec
 
 from minipod.kernel.cgroups import Hierarchies
-from minipod.names import Layout
+from minipod.names import Layout, layout
 from minipod.spec.types import Event, Pod, PodStatus
 
 VERSION = 1
+_layouts = functools.cache(layout)
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, tag_field="type", omit_defaults=True):
@@ -312,7 +314,7 @@ class Settings(Record, frozen=True):
 class NodeFacts(Record, frozen=True):
     """What a supervisor must know about the machine, found out once by the node."""
 
-    layout: Layout
+    home: str  # MINIPOD_HOME: from it every name follows
     node_name: str
     host_ip: str
     memory_bytes: int
@@ -324,6 +326,10 @@ class NodeFacts(Record, frozen=True):
     dns: str = ""  # text of the node's /etc/resolv.conf
     mtu: int = 1500
     settings: Settings = Settings()
+
+    @property
+    def layout(self) -> Layout:
+        return _layouts(self.home)
 
 
 class Launch(Message, frozen=True):

@@ -148,6 +148,10 @@ def failure(reply: client.Reply) -> int:
     return 1
 
 
-def coloured() -> bool:
-    """Whether stdout is a terminal that wants colours (https://no-color.org)."""
-    return posix.isatty(1) and not posix.environ.get(b"NO_COLOR") and posix.environ.get(b"TERM") != b"dumb"
+def looks() -> list[tuple[str, str]]:
+    """What the node must know to render for the terminal on stdout; nothing for a file or pipe."""
+    if not posix.isatty(1):
+        return []
+    plain = posix.environ.get(b"NO_COLOR") or posix.environ.get(b"TERM") == b"dumb"  # https://no-color.org
+    columns = posix.get_terminal_size(1).columns  # 0: a terminal that doesn't know
+    return [("width", str(columns or "")), ("colour", "" if plain else "true")]

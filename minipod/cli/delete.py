@@ -17,6 +17,8 @@ def run(args: Args) -> int:
         how += [("namespace", args.text("namespace")), ("source", source)]
         return show(ask("POST", target("/minipod/v1/delete", how), body, YAML))
     kind, names = kind_and_names(args)
+    if kind != "pods":
+        raise UsageError("only pods can be deleted; events go by themselves", args.verb)
     if not names:
         raise UsageError("resource(s) were provided, but no name was specified", args.verb)
     how += [("kind", kind), ("namespace", args.namespace), *[("name", name) for name in names]]

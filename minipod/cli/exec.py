@@ -12,6 +12,10 @@ from minipod.cli.console import ask, err, failure, write
 from minipod.cli.kinds import pod_name
 from minipod.cli.options import Args, Command, Option, UsageError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 PIECE = 1 << 16
 POLLIN, POLLOUT = select.POLLIN, select.POLLOUT
 _EOT = b"\x04"  # what Ctrl-D sends: VEOF of termios(3)
@@ -45,7 +49,7 @@ def run(args: Args) -> int:
     if raw:
         from minipod.cli.terminal import in_raw_mode
 
-        in_raw_mode(session.copy, session.output[0])
+        in_raw_mode(session.copy, next(iter(session.output)))
     else:
         session.copy()
     return session.report()
@@ -61,7 +65,9 @@ class Session:
 
     def __init__(self, reply: Reply, stdin: bool, tty: bool) -> None:
         self.reply, self.stdin, self.tty = reply, stdin, tty
-        self.output: list[int] = []  # stdout and stderr of the command, or its terminal
+        self.output: dict[
+            int, int
+        ] = {}  # stdout and stderr of the command, or its terminal: and where they go
         self.input = -1  # what the command reads
         self.code: int | None = None
         self.error = ""
@@ -75,7 +81,7 @@ class Session:
             self._listen()
         return bool(self.output)
 
-    def _listen(self) -> None:
+    def _listen(self, *_event: int) -> None:
         """Reads what the supervisor says."""
         data = self.reply.receive()
         *lines, self._text = (self._text + data).split(b"\n")
@@ -93,87 +99,83 @@ class Session:
         if len(fds) != (1 if self.tty else 2 + self.stdin):
             self.error, self.ended = f"{len(fds)} descriptors came from the pod's supervisor", True
         elif self.tty:
-            self.output = fds[:1]
+            self.output = {fds[0]: 1}
             self.input = posix.dup(fds[0]) if self.stdin else -1
         elif self.stdin:
-            self.input, self.output = fds[0], fds[1:]
+            self.input, self.output = fds[0], {fds[1]: 1, fds[2]: 2}
         else:
-            self.output = fds[:]
+            self.output = {fds[0]: 1, fds[1]: 2}
         if self.input >= 0:
             posix.set_blocking(self.input, False)  # the command's output comes first, whether it reads or not
 
-    def copy(self) -> None:
-        """Until `exit` has come and everything the command itself wrote has been copied."""
-        to = {fd: 1 if i == 0 else 2 for i, fd in enumerate(self.output)}
-        control = self.reply.sock.fileno()
-        while to or not self.ended:
+    def copy(self, wake: int = -1) -> None:
+        """Until `exit` has come and everything the command itself wrote has been copied. `wake`: see terminal.py."""
+        while self.output or not self.ended:
+            actions = self._actions(wake)
             poll = select.poll()
-            for fd in to:
-                poll.register(fd, POLLIN)
-            if not self.ended:
-                poll.register(control, POLLIN)
-                self._register_input(poll)
+            for fd, (events, _) in actions.items():
+                poll.register(fd, events)
             # After the end: only what is there already; a daemon it left behind may hold the pipes open for ever.
-            events = poll.poll(0 if self.ended else None)
-            if self.ended and not events:
+            ready = poll.poll(0 if self.ended else None)
+            if self.ended and not ready:
                 return
-            for fd, what in events:
-                if fd in to:
-                    if not self._forward(fd, to[fd]):
-                        del to[fd]
-                elif fd == control:
-                    self._listen()
-                elif fd == 0:
-                    self._read_input()
-                elif fd == self.input and what & POLLOUT:
-                    self._write_input()
-                elif fd == self.input:  # POLLERR: the command reads no more
-                    self._close_input()
+            for fd, what in ready:
+                actions[fd][1](fd, what)
 
-    def _register_input(self, poll: "select.poll") -> None:
-        """Either waits for more to type, or for the command to take what was typed."""
-        if self.input < 0:
-            return
-        if self._pending:
-            poll.register(self.input, POLLOUT)
-        else:
-            poll.register(0, POLLIN)
-            if not self.tty:
-                poll.register(self.input, 0)  # POLLERR comes unasked
+    def _actions(self, wake: int) -> "dict[int, tuple[int, Callable[[int, int], None]]]":
+        """What to wait for now on each descriptor, and what to do then."""
+        actions: dict[int, tuple[int, Callable[[int, int], None]]] = dict.fromkeys(
+            self.output, (POLLIN, self._forward)
+        )
+        if self.ended:
+            return actions
+        actions[self.reply.sock.fileno()] = (POLLIN, self._listen)
+        actions[wake] = (POLLIN, self._woken)
+        if (
+            self.input >= 0
+        ):  # either the command takes what it got, or the user gives more; POLLERR comes unasked
+            actions[self.input] = (POLLOUT if self._pending else 0, self._write_input)
+            actions[-1 if self._pending else 0] = (POLLIN, self._read_input)
+        actions.pop(-1, None)
+        return actions
 
-    def _forward(self, fd: int, to: int) -> bool:
+    def _woken(self, fd: int, _: int) -> None:
+        posix.read(fd, PIECE)
+
+    def _forward(self, fd: int, _: int) -> None:
         try:
             data = posix.read(fd, PIECE)
         except BlockingIOError:
-            return True
+            return
         except OSError:  # EIO: the last one has closed the terminal (pty(7))
             data = b""
         if data:
-            write(to, data)
-        return bool(data)
-
-    def _read_input(self) -> None:
-        data = posix.read(0, PIECE)
-        if data:
-            self._pending = data
-            self._write_input()
-        elif self.tty:
-            self._pending = _EOT  # a terminal can't be half-closed
-            self._write_input()
-            self._close_input()
+            write(self.output[fd], data)
         else:
+            del self.output[fd]
+
+    def _read_input(self, fd: int, _: int) -> None:
+        data = posix.read(fd, PIECE)
+        if data or self.tty:
+            self._pending = data or _EOT  # a terminal can't be half-closed
+            self._write_input(self.input, POLLOUT)
+        if not data:
             self._close_input()
 
-    def _write_input(self) -> None:
+    def _write_input(self, fd: int, what: int) -> None:
+        if not what & POLLOUT:  # an error: the command reads no more
+            self._close_input()
+            return
         try:
-            self._pending = self._pending[posix.write(self.input, self._pending) :]
+            self._pending = self._pending[posix.write(fd, self._pending) :]
         except BlockingIOError:
             pass
-        except OSError:  # EPIPE, EIO: it reads no more
+        except OSError:  # EPIPE, EIO
             self._close_input()
 
     def _close_input(self) -> None:
-        posix.close(self.input)
+        if self.input >= 0:
+            posix.close(self.input)
         self.input, self._pending = -1, b""
 
     def report(self) -> int:

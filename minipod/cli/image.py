@@ -3,7 +3,7 @@
 import posix
 
 from minipod.api import client
-from minipod.cli.console import CONSOLE, ask, coloured, failure, out, show
+from minipod.cli.console import CONSOLE, ask, failure, looks, out, show
 from minipod.cli.options import Args, Command, UsageError
 
 
@@ -12,8 +12,7 @@ def run(args: Args) -> int:
     if action == "import" and len(words) == 2:
         return _import(*words)
     if action == "ls" and not words:
-        colour = "true" if coloured() else ""
-        return show(ask("GET", client.target("/minipod/v1/image/ls", [("colour", colour)])))
+        return show(ask("GET", client.target("/minipod/v1/image/ls", looks())))
     if action == "rm" and words:
         return max([_remove(name) for name in words])
     raise UsageError("expected 'image import TAR NAME', 'image ls' or 'image rm NAME...'", args.verb)

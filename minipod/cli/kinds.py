@@ -2,11 +2,12 @@
 
 from minipod.cli.options import Args, UsageError
 
-PODS = ("pods", "pod", "po")
+KINDS = {"pods": ("pods", "pod", "po"), "events": ("events", "event", "ev")}
+PODS = KINDS["pods"]
 
 
 def kind_and_names(args: Args) -> tuple[str, list[str]]:
-    """("pods", names) of `pods`, `pod A B` or `pod/A po/B`; other kinds are passed on for the node to refuse."""
+    """("pods", names) of `pods`, `pod A B` or `pod/A po/B`. Raises UsageError for an unknown kind."""
     words = args.words
     if not words:
         raise UsageError("you must specify the type of resource, e.g. pods", args.verb)
@@ -20,17 +21,21 @@ def kind_and_names(args: Args) -> tuple[str, list[str]]:
         if wrong:
             raise UsageError(f'"{wrong[0]}": either all names are of the form pod/NAME or none is', args.verb)
         kinds = {_plural(kind, args) for kind, _, _ in pairs}
+        if len(kinds) > 1:
+            raise UsageError("one kind at a time, please", args.verb)
         return kinds.pop(), [name for _, _, name in pairs]
     return _plural(words[0], args), words[1:]
 
 
 def _plural(kind: str, args: Args) -> str:
-    if kind.lower() in PODS:
-        return "pods"
+    for plural, forms in KINDS.items():
+        if kind.lower() in forms:
+            return plural
     from minipod.cli.options import suggest
 
-    hint = "; did you mean pods?" if suggest(kind, list(PODS)) else "; minipod has pods"
-    raise UsageError(f'the server doesn\'t have a resource type "{kind}"{hint}', args.verb)
+    near = suggest(kind, [form for forms in KINDS.values() for form in forms])
+    hint = f"did you mean {near}?" if near else "there are pods and events"
+    raise UsageError(f'the server doesn\'t have a resource type "{kind}"; {hint}', args.verb)
 
 
 def pod_name(word: str, verb: str) -> str:

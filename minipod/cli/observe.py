@@ -1,7 +1,7 @@
 """`minipod observe`: what a pod's containers share, from the kernel's own evidence."""
 
 from minipod.api.client import target
-from minipod.cli.console import ask, coloured, show
+from minipod.cli.console import ask, looks, show
 from minipod.cli.kinds import pod_name
 from minipod.cli.options import Args, Command, Option, UsageError
 
@@ -15,7 +15,7 @@ def run(args: Args) -> int:
             ("name", pod_name(args.words[0], args.verb)),
             ("namespace", args.namespace),
             ("output", args.text("output")),
-            ("colour", "true" if coloured() else ""),
+            *looks(),
         ],
     )
     return show(ask("GET", where))

@@ -30,12 +30,36 @@ def start_node() -> _socket.socket:
     lock = os.open(f"{run}/start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        sock = _try()  # someone else may have started it while we waited
-        if sock is None:
-            sock = _by_systemd() if has_unit() else _by_ourselves()
-        return sock
+        # Someone else may have started it while we waited.
+        return _settled(f"{run}/node.lock") or (_by_systemd() if has_unit() else _by_ourselves())
     finally:
         os.close(lock)
+
+
+def _settled(path: str) -> _socket.socket | None:
+    """A connection to a node that has just started, or None when there is none: also none that is still stopping.
+
+    A node holds its lock longer than its socket, at both ends of its life.
+    """
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        sock = _try()
+        if sock:
+            return sock
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return None
+        except BlockingIOError:
+            time.sleep(0.01)
+        finally:
+            os.close(lock)
+    raise Unreachable(
+        f"a node holds {path}, but nobody answers on {client.socket_path()}: it hangs, or is stopping"
+    )
 
 
 def has_unit() -> bool:

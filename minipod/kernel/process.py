@@ -1,5 +1,6 @@
 """Processes: handles, what /proc says of them, how they end, and what a new one must leave behind before it execs."""
 
+import errno
 import os
 import signal
 from collections.abc import Callable, Iterable
@@ -141,13 +142,19 @@ def set_no_new_privs() -> None:
     _prctl("PR_SET_NO_NEW_PRIVS", prctl.set_no_new_privs, 1)
 
 
+def set_title(text: str) -> None:
+    """What ps(1) shows as this process's command line, cut to the length of the one it was started with.
+
+    (comm, /proc/PID/comm, holds 15 bytes only. python-prctl's set_proctitle crashes when the environment is empty.)
+    """
+    start, end = (int(field) for field in files.read("/proc/self/stat").rpartition(")")[2].split()[45:47])
+    syscalls.overwrite(start, text.encode()[: end - start - 1].ljust(end - start, b"\0"))
+
+
 def _prctl(name: str, call: Callable[[int], object], value: int) -> None:
     try:
         call(value)
     except OSError as error:
         raise KernelError(error.errno or 0, "prctl", f"{name} {value}") from None
-
-
-def set_title(text: str) -> None:
-    """What ps(1) shows as this process's command line. (comm, /proc/PID/comm, holds 15 bytes only.)"""
-    prctl.set_proctitle(text)
+    except ValueError:  # python-prctl looks at some arguments itself
+        raise KernelError(errno.EINVAL, "prctl", f"{name} {value}") from None

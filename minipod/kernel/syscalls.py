@@ -318,6 +318,11 @@ def capbset_drop(number: int) -> bool:
     return True
 
 
+def overwrite(position: int, data: bytes) -> None:
+    """Write into this process's own memory: only where it is known to be writable and long enough."""
+    ctypes.memmove(position, data, len(data))
+
+
 # --- bpf -------------------------------------------------------------------------------------------------------------
 
 

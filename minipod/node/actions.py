@@ -23,7 +23,9 @@ async def observe(request: web.Request, console: Console) -> int:
     node, query = request.app[NODE], request.query
     form = query.get("output", "")
     if form not in ("", "json"):
-        raise status.BadQuery(f'unable to match a printer suitable for the output format "{form}", allowed formats are: json')
+        raise status.BadQuery(
+            f'unable to match a printer suitable for the output format "{form}", allowed formats are: json'
+        )
     pod = node.objects.pod(query.get("namespace") or "default", query.get("name", ""))
     seen = await asyncio.to_thread(_look, pod, await _pids(node, pod))
     if form == "json":

@@ -19,8 +19,8 @@ from minipod.node.get import flag
 from minipod.node.manifests import items, split
 from minipod.node.node import NODE, Node
 from minipod.node.waiting import wait_started
-from minipod.spec.types import Pod, PodSpec
 from minipod.spec.decode import Decoded
+from minipod.spec.types import Pod, PodSpec
 from minipod.spec.validate import manifest
 from minipod.spec.yamlio import documents
 
@@ -89,8 +89,8 @@ async def body(request: web.Request) -> str:
 
 
 def door(query: Any) -> Door | None:
-    """`fault=STAGE:INDEX:ACTION` or `breakAt=STAGE:INDEX` of a query string: where the pod's plan is to be disturbed."""
-    text = query.get("fault") or (f"{query['breakAt']}:stop" if query.get("breakAt") else "")
+    """`fault=STAGE:INDEX:ACTION` of a query string: where the pod's plan is to be disturbed."""
+    text = query.get("fault", "")
     if not text:
         return None
     try:
@@ -149,13 +149,15 @@ def _twice(found: list[Decoded]) -> list[MinipodError]:
     for each in found:
         key = (each.pod.metadata.namespace, each.pod.metadata.name)
         if key in seen:
-            errors.append(status.BadQuery(f'pod "{key[1]}" of namespace "{key[0]}" is in the manifests twice'))
+            errors.append(
+                status.BadQuery(f'pod "{key[1]}" of namespace "{key[0]}" is in the manifests twice')
+            )
         seen.add(key)
     return errors
 
 
 def tmpfs_warnings(pod: Pod, settings: Settings) -> Iterator[str]:
-    """What is written to a tmpfs counts as memory of the container that writes it: surprising where there is a limit."""
+    """What is written to a tmpfs counts as memory of the writer: surprising where there is a limit."""
     if settings.emptydir_medium != "tmpfs":
         return
     volumes = {each.name for each in pod.spec.volumes if each.empty_dir and not each.empty_dir.medium}

@@ -94,7 +94,9 @@ def _named_in(body: str, source: str, namespace: str) -> list[_Target]:
         where = f"{document.source}:{document.line}"
         for item in items(document):
             if item.get("kind") != "Pod":
-                raise BadManifest(f"{where}: {item.get('kind')!r} is no kind that can be deleted; there are pods")
+                raise BadManifest(
+                    f"{where}: {item.get('kind')!r} is no kind that can be deleted; there are pods"
+                )
             meta = item.get("metadata")
             if not isinstance(meta, dict) or not isinstance(meta.get("name"), str):
                 raise BadManifest(f"{where}: metadata.name: Required value")

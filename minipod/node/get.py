@@ -37,10 +37,15 @@ class Query(msgspec.Struct, frozen=True):
         query = request.query
         word = query.get("kind", "pods")
         if word not in _KINDS:
-            raise status.BadQuery(f'the server doesn\'t have a resource type "{word}"; it has pods and events')
+            raise status.BadQuery(
+                f'the server doesn\'t have a resource type "{word}"; it has pods and events'
+            )
         if query.get("output", "") not in _OUTPUTS:
             form = query["output"]
-            raise status.BadQuery(f'unable to match a printer suitable for the output format "{form}", allowed formats are: json,name,wide,yaml')
+            raise status.BadQuery(
+                f'unable to match a printer suitable for the output format "{form}", '
+                "allowed formats are: json,name,wide,yaml"
+            )
         names = tuple(query.getall("name", ()))
         everywhere = flag(query.get("all"))
         if everywhere and names:
@@ -143,7 +148,10 @@ class _Page:
         if not self._widths:
             rows.insert(0, self._head())
             self._widths = [0] * len(rows[0])
-        self._widths = [max(width, *map(len, cells)) for width, cells in zip(self._widths, zip(*rows, strict=True), strict=True)]
+        self._widths = [
+            max(width, *map(len, cells))
+            for width, cells in zip(self._widths, zip(*rows, strict=True), strict=True)
+        ]
         return tables.align(rows, self._widths)
 
     def _head(self) -> list[str]:

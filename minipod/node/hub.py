@@ -20,7 +20,7 @@ class Change(NamedTuple):
 
 
 class Watch:
-    """The changes one watcher wants, in order; iteration ends when the hub closes or the watcher fell too far behind."""
+    """The changes one watcher wants, in order. It ends when the hub closes or the watcher fell too far behind."""
 
     def __init__(self, hub: "Hub", wanted: Callable[[Change], bool]) -> None:
         self._hub, self._wanted = hub, wanted
@@ -41,7 +41,9 @@ class Watch:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
+    ) -> None:
         self._hub.forget(self)
 
     def __aiter__(self) -> Self:

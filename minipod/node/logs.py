@@ -124,7 +124,9 @@ async def _follow(
     with node.objects.watch(wanted) as watch:
         try:
             while True:
-                over = not follow or ended()  # asked before reading: what was written until then is in the file
+                over = (
+                    not follow or ended()
+                )  # asked before reading: what was written until then is in the file
                 new = reader.read()
                 while pieces := await asyncio.to_thread(_some, new):
                     yield pieces

@@ -3,7 +3,7 @@
 All methods run in the node's loop and none awaits: what is checked before a write is still true when it is made.
 """
 
-import datetime
+import datetime as dt
 import hashlib
 import uuid
 from collections import Counter
@@ -31,7 +31,7 @@ _DECODERS: dict[str, msgspec.json.Decoder[AnyObject]] = {
 
 def now() -> str:
     """The present time as Kubernetes writes it."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Objects:
@@ -111,7 +111,7 @@ class Objects:
         meta = pod.metadata
         if meta.deletion_timestamp and grace >= (meta.deletion_grace_period_seconds or 0):
             return pod
-        end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=grace)
+        end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=grace)
         deadline = end.strftime("%Y-%m-%dT%H:%M:%SZ")
         meta = replace(meta, deletion_timestamp=deadline, deletion_grace_period_seconds=grace)
         return self.update(replace(pod, metadata=meta))
@@ -163,37 +163,26 @@ class Objects:
             self.update(replace(pod, status=status))
 
     def event_happened(self, uid: str, event: Event) -> None:
-        """Keep an event about the pod; one that happened before (same type, reason and message) is counted."""
+        """Keep an event about the pod.
+
+        A supervisor names and counts its own events and may tell one again, after a restart of the node. One without a
+        name is the node's own: the same type, reason and message again are counted here.
+        """
         pod = self.pod_by_uid(uid)
         if not pod:
             return
-        about, time = pod.metadata, event.last_timestamp or now()
-        field = event.involved_object.field_path
-        identity = "\0".join((uid, event.type, event.reason, event.message, field))
-        name = f"{about.name}.{hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()}"
-        known = self._events.get((about.namespace, name))
-        if known:
-            self._write("MODIFIED", replace(known, count=known.count + event.count, last_timestamp=time))
-            return
-        meta = ObjectMeta(name=name, namespace=about.namespace, uid=str(uuid.uuid4()), creation_timestamp=now())
-        reference = ObjectReference(
-            api_version="v1",
-            kind="Pod",
-            namespace=about.namespace,
-            name=about.name,
-            uid=uid,
-            resource_version=about.resource_version,
-            field_path=field,
-        )
-        source = event.source if event.source.component else EventSource(component="minipod")
-        first = event.first_timestamp or time
-        filled = replace(
-            event, metadata=meta, involved_object=reference, source=source, first_timestamp=first, last_timestamp=time
-        )
-        self._write("ADDED", filled)
-        self._new_events += 1
-        if self._new_events % _TRIM_EVERY == 0:
-            self.trim_events()
+        meta = event.metadata
+        known = self._events.get((pod.metadata.namespace, meta.name or _event_name(pod, event)))
+        if known is None:
+            self._write("ADDED", _filled(event, pod))
+            self._new_events += 1
+            if self._new_events % _TRIM_EVERY == 0:
+                self.trim_events()
+        elif not meta.name:
+            last = event.last_timestamp or now()
+            self._write("MODIFIED", replace(known, count=known.count + event.count, last_timestamp=last))
+        elif event.count > known.count:
+            self._write("MODIFIED", replace(known, count=event.count, last_timestamp=event.last_timestamp))
 
     def pod_gone(self, uid: str) -> None:
         """Everything of the pod is undone: the object goes too."""
@@ -204,7 +193,7 @@ class Objects:
     # --- events don't stay
     def trim_events(self) -> None:
         """Drop events older than an hour, and of each namespace all but the last thousand."""
-        since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=EVENT_SECONDS)
+        since = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=EVENT_SECONDS)
         stale = list(self._stale_events(since.strftime("%Y-%m-%dT%H:%M:%SZ")))
         pairs = [self._row("DELETED", event, self._store.version + 1 + i) for i, event in enumerate(stale)]
         if not pairs:
@@ -219,3 +208,34 @@ class Objects:
             kept[event.metadata.namespace] += 1
             if event.last_timestamp < since or kept[event.metadata.namespace] > EVENTS_KEPT:
                 yield event
+
+
+def _event_name(pod: Pod, event: Event) -> str:
+    """The same for events that are counted together."""
+    identity = "\0".join((pod.metadata.uid, event.type, event.reason, event.message))
+    return f"{pod.metadata.name}.{hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()}"
+
+
+def _filled(event: Event, pod: Pod) -> Event:
+    """With everything an Event object has."""
+    about, last = pod.metadata, event.last_timestamp or now()
+    name = event.metadata.name or _event_name(pod, event)
+    reference = ObjectReference(
+        api_version="v1",
+        kind="Pod",
+        namespace=about.namespace,
+        name=about.name,
+        uid=about.uid,
+        resource_version=about.resource_version,
+        field_path=event.involved_object.field_path,
+    )
+    return replace(
+        event,
+        metadata=ObjectMeta(
+            name=name, namespace=about.namespace, uid=str(uuid.uuid4()), creation_timestamp=now()
+        ),
+        involved_object=reference,
+        source=event.source if event.source.component else EventSource(component="minipod"),
+        first_timestamp=event.first_timestamp or last,
+        last_timestamp=last,
+    )

@@ -27,10 +27,12 @@ async def healthz(_: web.Request) -> web.Response:
 
 
 async def version(_: web.Request) -> web.Response:
-    return reply({"major": "1", "minor": "35", "gitVersion": f"v1.35.0+minipod-{__version__}", "minipod": __version__})
+    return reply(
+        {"major": "1", "minor": "35", "gitVersion": f"v1.35.0+minipod-{__version__}", "minipod": __version__}
+    )
 
 
-# --- pods --------------------------------------------------------------------------------------------------------------
+# --- pods ------------------------------------------------------------------------------------------------------------
 
 
 async def list_pods(request: web.Request) -> web.StreamResponse:
@@ -40,7 +42,9 @@ async def list_pods(request: web.Request) -> web.StreamResponse:
     chosen = selector.labels(request.query.get("labelSelector", ""))
 
     def wanted(obj: AnyObject) -> bool:
-        return isinstance(obj, Pod) and namespace in ("", obj.metadata.namespace) and chosen(obj.metadata.labels)
+        return (
+            isinstance(obj, Pod) and namespace in ("", obj.metadata.namespace) and chosen(obj.metadata.labels)
+        )
 
     if flag(request.query.get("watch")):
         return await _watch(request, wanted, objects.list_pods(namespace))
@@ -73,7 +77,7 @@ def _pod(request: web.Request) -> Pod:
     return request.app[NODE].objects.pod(request.match_info["namespace"], request.match_info["name"])
 
 
-# --- events ------------------------------------------------------------------------------------------------------------
+# --- events ----------------------------------------------------------------------------------------------------------
 
 
 async def list_events(request: web.Request) -> web.StreamResponse:
@@ -90,7 +94,7 @@ async def list_events(request: web.Request) -> web.StreamResponse:
     return _list(request, "EventList", [event for event in objects.list_events(namespace) if wanted(event)])
 
 
-# --- lists and watches -------------------------------------------------------------------------------------------------
+# --- lists and watches -----------------------------------------------------------------------------------------------
 
 
 def _list(request: web.Request, kind: str, items: list[Any]) -> web.Response:
@@ -126,7 +130,7 @@ def _line(change: Change) -> bytes:
     return b'{"type":"%s","object":%s}\n' % (change.type.encode(), change.body)
 
 
-# --- log and exec --------------------------------------------------------------------------------------------------------
+# --- log and exec ----------------------------------------------------------------------------------------------------
 
 
 async def log(request: web.Request) -> web.StreamResponse:
@@ -183,12 +187,18 @@ def running_container(pod: Pod, name: str) -> str:
     known = [each.name for each in (*pod.spec.containers, *pod.spec.init_containers)]
     name = name or known[0]
     if name not in known:
-        raise status.BadRequest(f'container {name} is not valid for pod {pod.metadata.name} out of: {", ".join(known)}')
+        raise status.BadRequest(
+            f"container {name} is not valid for pod {pod.metadata.name} out of: {', '.join(known)}"
+        )
     statuses = (*pod.status.container_statuses, *pod.status.init_container_statuses)
     if not any(each.name == name and each.state.running for each in statuses):
         if pod.status.phase in ("Succeeded", "Failed"):
-            raise status.BadRequest(f"cannot exec into a container in a completed pod; current phase is {pod.status.phase}")
-        raise status.BadRequest(f'container "{name}" in pod "{pod.metadata.name}" isn\'t running: it is {_state(pod, name)}')
+            raise status.BadRequest(
+                f"cannot exec into a container in a completed pod; current phase is {pod.status.phase}"
+            )
+        raise status.BadRequest(
+            f'container "{name}" in pod "{pod.metadata.name}" isn\'t running: it is {_state(pod, name)}'
+        )
     return name
 
 

@@ -35,7 +35,9 @@ def _term(term: str) -> Matches:
     if match := _EXISTS.fullmatch(term):
         absent, key = match.groups()
         return lambda found: (key in found) != bool(absent)
-    raise BadQuery(f'unable to parse label selector: "{term}": write key=value, key!=value, key in (a,b), key or !key')
+    raise BadQuery(
+        f'unable to parse label selector: "{term}": write key=value, key!=value, key in (a,b), key or !key'
+    )
 
 
 _FIELDS: dict[str, Callable[[Event], str]] = {

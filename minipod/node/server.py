@@ -60,7 +60,9 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         if error.status < 400:
             raise
         text = f"{request.method} {request.path}: {error.reason}"
-        word = {404: "NotFound", 405: "MethodNotAllowed", 413: "RequestEntityTooLarge"}.get(error.status, "BadRequest")
+        word = {404: "NotFound", 405: "MethodNotAllowed", 413: "RequestEntityTooLarge"}.get(
+            error.status, "BadRequest"
+        )
         body = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
         return rest.reply(body | {"message": text, "reason": word, "code": error.status}, error.status)
     except ConnectionError:
@@ -89,7 +91,11 @@ def listen(path: str) -> socket.socket:
 async def serve(node: Node) -> web.AppRunner:
     """Answer requests from now on; `cleanup()` of what is returned ends that."""
     runner = web.AppRunner(
-        application(node), access_log=None, handler_cancellation=True, keepalive_timeout=30, shutdown_timeout=2
+        application(node),
+        access_log=None,
+        handler_cancellation=True,
+        keepalive_timeout=30,
+        shutdown_timeout=2,
     )
     await runner.setup()
     await web.SockSite(runner, listen(node.layout.socket)).start()

@@ -38,7 +38,9 @@ class NodeToml(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 _PATH = "/usr/local/bin:/usr/bin:/usr/local/libexec/podman:/usr/libexec/podman:/usr/lib/podman:/usr/libexec/catatonit"
 _RESOLV = "/etc/resolv.conf"
-_RESOLVED = "/run/systemd/resolve/resolv.conf"  # what systemd-resolved really asks, instead of itself on 127.0.0.53
+_RESOLVED = (
+    "/run/systemd/resolve/resolv.conf"  # what systemd-resolved really asks, instead of itself on 127.0.0.53
+)
 
 
 def read(path: str, environment: dict[str, str]) -> NodeToml:
@@ -71,12 +73,14 @@ def facts(layout: Layout, toml: NodeToml) -> NodeFacts:
     """The machine, as supervisors must know it. Raises Unsuitable."""
     hierarchies = cgroups.detect()
     if not hierarchies.v2:
-        raise Unsuitable("no cgroup2 is mounted: mount -t cgroup2 none /sys/fs/cgroup/unified, or see minipod node check")
+        raise Unsuitable(
+            "no cgroup2 is mounted: mount -t cgroup2 none /sys/fs/cgroup/unified, or see minipod node check"
+        )
     pause = toml.pause or shutil.which("catatonit", path=_PATH)
     if not pause or not os.access(pause, os.X_OK):
         raise Unsuitable(f"catatonit isn't at {pause or _PATH}: apt-get install catatonit")
     return NodeFacts(
-        layout=layout,
+        home=layout.home,
         node_name=toml.node_name or socket.gethostname().lower(),
         host_ip=host_ip(),
         memory_bytes=memory(),

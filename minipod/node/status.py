@@ -78,6 +78,9 @@ def as_text(error: Exception) -> str:
     code, word = reason(error)
     if isinstance(error, Invalid | Several):
         return str(error)
-    if isinstance(error, ImageNotFound | ImageInUse | InvalidImageName | BadManifest | BadQuery) or code >= 500:
+    if (
+        isinstance(error, ImageNotFound | ImageInUse | InvalidImageName | BadManifest | BadQuery)
+        or code >= 500
+    ):
         return f"error: {error}"
     return f"Error from server ({word}): {error}"

@@ -61,7 +61,9 @@ class Store:
         if schema == 0:
             self._db.executescript(f"BEGIN; {_CREATE} COMMIT")
         elif schema != SCHEMA:
-            raise MinipodError(f"{path} was written by another version of minipod (format {schema}, not {SCHEMA})")
+            raise MinipodError(
+                f"{path} was written by another version of minipod (format {schema}, not {SCHEMA})"
+            )
         (last,) = self._db.execute("SELECT max(version) FROM changes").fetchone()
         self.version: int = last or 0
 

@@ -1,6 +1,6 @@
-"""kubectl's tables. Pure. The columns and the STATUS word are those of printPod (pkg/printers/internalversion, v1.35)."""
+"""kubectl's tables. Pure. Columns and STATUS are those of printPod (pkg/printers/internalversion, v1.35)."""
 
-import datetime
+import datetime as dt
 from collections.abc import Sequence
 
 from minipod.spec.types import ContainerState, ContainerStateTerminated, ContainerStatus, Event, Pod
@@ -12,7 +12,8 @@ def align(rows: Sequence[Sequence[str]], widths: Sequence[int] = ()) -> str:
     """Columns three spaces apart, as kubectl's tab writer makes them; the last one has no padding."""
     widths = widths or [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
-        "".join(cell.ljust(width + 3) for cell, width in zip(row[:-1], widths, strict=False)) + row[-1] for row in rows
+        "".join(cell.ljust(width + 3) for cell, width in zip(row[:-1], widths, strict=False)) + row[-1]
+        for row in rows
     )
 
 
@@ -21,7 +22,7 @@ def align(rows: Sequence[Sequence[str]], widths: Sequence[int] = ()) -> str:
 
 def seconds(text: str) -> float:
     """Seconds since the epoch of an RFC 3339 time."""
-    return datetime.datetime.fromisoformat(text).timestamp()
+    return dt.datetime.fromisoformat(text).timestamp()
 
 
 def human_duration(total: float) -> str:

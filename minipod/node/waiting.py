@@ -92,7 +92,9 @@ def why_not(pod: Pod) -> str:
         if terminated and terminated.exit_code:
             more = f": {terminated.message.strip()}" if terminated.message else ""
             return f'has ended: container "{status.name}" {terminated.reason}, exit code {terminated.exit_code}{more}'
-    return f"has ended: {pod.status.reason or pod.status.phase}" + (f": {pod.status.message}" if pod.status.message else "")
+    return f"has ended: {pod.status.reason or pod.status.phase}" + (
+        f": {pod.status.message}" if pod.status.message else ""
+    )
 
 
 def _stuck(status: ContainerStatus) -> str:

@@ -50,7 +50,7 @@ def _objects(facts: NodeFacts, sandbox_id: str, config: SandboxConfig) -> Stage:
         *make_cgroup(facts, cgroup(sandbox_id, config), Resources(cpu_shares=2)),
         MakeDirectory(here),
         MakeDirectory(f"{here}/shm"),
-        MountTmpfs(f"{here}/shm", f"noexec,mode=1777,size={SHM_SIZE}"),
+        MountTmpfs(f"{here}/shm", f"mode=1777,size={SHM_SIZE}", noexec=True),
         MakeFile(f"{here}/hosts", config.hosts),
         MakeFile(f"{here}/hostname", config.hostname + "\n"),
         MakeFile(f"{here}/resolv.conf", config.resolv_conf),

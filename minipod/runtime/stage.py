@@ -138,7 +138,7 @@ def _child(stage: Stage, fds: dict[str, int], door: Door | None, channel: Channe
     try:
         process.reset_signals()
         os.setsid()
-        process.close_fds_except({*fds.values(), channel.fileno()})
+        process.close_fds_except({0, 1, 2, *fds.values(), channel.fileno()})  # 0 to 2 until Stdio
         # Until exec this process holds descriptors of the host inside somebody else's PID namespace.
         process.set_dumpable(False)
         execute(stage, context)

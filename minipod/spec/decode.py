@@ -64,9 +64,7 @@ class Decoded(msgspec.Struct, frozen=True):
 
     pod: Pod
     notes: tuple[str, ...] = ()  # a sentence for each field that is accepted without effect
-    problems: tuple[
-        tuple[str, str], ...
-    ] = ()  # (field path, message); () wherever a function raises Invalid instead
+    problems: tuple[tuple[str, str], ...] = ()  # (field path, message); only from read
 
 
 def decode(value: dict[str, Any], source: str = "-") -> Decoded:
@@ -93,7 +91,7 @@ def items(value: dict[str, Any], source: str = "-") -> list[dict[str, Any]]:
     """The objects of a List, and of Lists within it; of any other object, itself."""
     if value.get("kind") not in ("List", "PodList"):
         return [value]
-    members = value.get("items", [])
+    members = value.get("items") or []
     if not isinstance(members, list) or not all(isinstance(item, dict) for item in members):
         raise BadManifest(f"{source}: items: Invalid type: expected array of objects")
     return [found for item in members for found in items(item, source)]
@@ -104,12 +102,12 @@ def check_kind(value: dict[str, Any], source: str) -> None:
     missing = [f"{key} not set" for key in ("apiVersion", "kind") if not value.get(key)]
     if missing:
         raise BadManifest(f"{source}: {', '.join(missing)}")
-    kind, version = value["kind"], value["apiVersion"]
+    kind, version = str(value["kind"]), str(value["apiVersion"])
     if kind == "Pod" and version == "v1":
         return
-    if kind in _OTHER_KINDS and str(version).partition("/")[0] == _OTHER_KINDS[kind].partition("/")[0]:
+    known = {"Pod": "v1", **_OTHER_KINDS}.get(kind)
+    if kind != "Pod" and known and known.partition("/")[0] == version.partition("/")[0]:
         raise BadManifest(f"{source}: kind {kind} is not supported yet")
-    known = {"Pod": "v1", **_OTHER_KINDS}.get(kind) if isinstance(kind, str) else None
     hint = f"; {kind} is of {known}" if known else ""
     raise BadManifest(f'{source}: no kind "{kind}" is registered for version "{version}"{hint}')
 

@@ -124,9 +124,7 @@ class HostPathVolumeSource(Object, frozen=True):
     """A path of the host."""
 
     path: str = ""  # on the host
-    type: str | None = (
-        None  # what must be there or is made: "" for no check, Directory, DirectoryOrCreate, File ...
-    )
+    type: str | None = None  # what must be there or is made; "": no check
 
 
 class Volume(Object, frozen=True):

@@ -16,7 +16,7 @@ def in_child(function: Callable[[], Any], fork: Callable[[], int] = os.fork) -> 
         try:
             os.close(reader)
             answer = (True, function())
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - it is carried to the parent
             answer = (False, traceback.format_exc())
         os.write(writer, pickle.dumps(answer))
         os._exit(0)

@@ -83,7 +83,7 @@ def test_without_setpcap_nothing_is_dropped_from_the_bounding_set():
 def test_a_capability_once_given_up_can_not_be_had_again():
     def refused():
         caps.set_caps(0, 0)
-        with pytest.raises(KernelError, match="^capset permitted=1 ") as caught:
+        with pytest.raises(KernelError, match=r"^capset permitted=1 ") as caught:
             caps.set_caps(1, 1)
         return caught.value.errno
 

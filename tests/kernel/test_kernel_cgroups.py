@@ -133,7 +133,9 @@ def test_a_process_enters_all_hierarchies_by_itself(everywhere):
 
     lines = in_child(enter)
     for controller in HERE.v1:
-        assert any(controller in line.split(":")[1].split(",") and line.endswith(everywhere) for line in lines)
+        assert any(
+            controller in line.split(":")[1].split(",") and line.endswith(everywhere) for line in lines
+        )
     assert f"0::/{everywhere}" in lines
 
 

@@ -82,7 +82,9 @@ def test_a_list_of_the_parent_holds_for_the_child_too(cgroup, folder):
     os.mkdir(f"{cgroup}/child")
     attached(cgroup, (devices.Rule(devices.CHARACTER, 1, 3),))
     fork = attached(f"{cgroup}/child", devices.DEFAULT)
-    answers = [in_child(lambda minor=minor: outcome(folder, stat.S_IFCHR, 1, minor), fork) for minor in (3, 5)]
+    answers = [
+        in_child(lambda minor=minor: outcome(folder, stat.S_IFCHR, 1, minor), fork) for minor in (3, 5)
+    ]
     assert answers == ["", "EPERM"]
     os.rmdir(f"{cgroup}/child")
 

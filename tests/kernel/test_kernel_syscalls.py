@@ -63,7 +63,7 @@ def test_mount_and_umount(tmp_path):
 
 
 def test_a_mount_error_names_file_system_and_target():
-    with pytest.raises(KernelError, match="^mount tmpfs on /nowhere: No such file or directory") as caught:
+    with pytest.raises(KernelError, match=r"^mount tmpfs on /nowhere: No such file or directory") as caught:
         syscalls.mount("tmpfs", "/nowhere", "tmpfs")
     assert caught.value.errno == errno.ENOENT
 
@@ -112,7 +112,7 @@ def test_a_file_system_is_made_detached_and_then_attached(tmp_path):
 
 def test_a_refused_option_is_explained_in_the_kernels_words():
     context = syscalls.fsopen("tmpfs")
-    with pytest.raises(KernelError, match="fsconfig colour=red: .*Unknown parameter 'colour'"):
+    with pytest.raises(KernelError, match=r"fsconfig colour=red: .*Unknown parameter 'colour'"):
         syscalls.fsconfig_set(context, "colour", "red")
     os.close(context)
 

@@ -44,7 +44,7 @@ MINIPOD = [
 _KEPT = ("last-address", "start.lock", "store.sqlite-wal", "store.sqlite-shm")
 
 # Sleeps, but ends at once when it is told to: a PID 1 without a handler would use up its grace period.
-IDLE = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"]
+_IDLE = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"
 
 Manifest = str | dict[str, Any] | Sequence[dict[str, Any]]
 
@@ -52,7 +52,7 @@ Manifest = str | dict[str, Any] | Sequence[dict[str, Any]]
 def pod(name: str, *containers: dict[str, Any], **spec: Any) -> dict[str, Any]:
     """A Pod; a container only needs what matters to the test, and idles unless it has a command."""
     full = [
-        {"name": f"c{number}", "image": "busybox", "command": IDLE} | each
+        {"name": f"c{number}", "image": "busybox", "command": ["sh", "-c", _IDLE]} | each
         for number, each in enumerate(containers)
     ]
     metadata = {"name": name} | spec.pop("metadata", {})
@@ -60,8 +60,18 @@ def pod(name: str, *containers: dict[str, Any], **spec: Any) -> dict[str, Any]:
 
 
 def sh(script: str, **fields: Any) -> dict[str, Any]:
-    """A container that runs a script."""
+    """A container that runs a script to its end."""
     return {"command": ["sh", "-c", script], **fields}
+
+
+def idle_after(script: str, **fields: Any) -> dict[str, Any]:
+    """A container that runs a script, and then idles."""
+    return sh(f"{script}\n{_IDLE}", **fields)
+
+
+def mounted(**paths: str) -> list[dict[str, str]]:
+    """volumeMounts: volume=path."""
+    return [{"name": name, "mountPath": path} for name, path in paths.items()]
 
 
 class Node:

@@ -82,13 +82,15 @@ class MountTmpfs(HostOp, frozen=True):
 
     path: str
     options: str
+    noexec: bool = False
 
     def run(self, context: Context) -> None:
-        flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
+        flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | (syscalls.MS_NOEXEC if self.noexec else 0)
         syscalls.mount("tmpfs", self.path, "tmpfs", flags, self.options)
 
     def explain(self) -> str:
-        return f"mount -t tmpfs -o nosuid,nodev,{self.options} tmpfs {self.path}"
+        noexec = "noexec," if self.noexec else ""
+        return f"mount -t tmpfs -o nosuid,nodev,{noexec}{self.options} tmpfs {self.path}"
 
     def undo(self) -> Undo:
         return Umount(self.path)

@@ -146,7 +146,9 @@ class MakeDevice(Op, frozen=True):
     minor: int
 
     def run(self, context: Context) -> None:
-        os.mknod(f"dev/{self.name}", stat.S_IFCHR | 0o666, os.makedev(self.major, self.minor), dir_fd=context.fds["root"])
+        root, path = context.fds["root"], f"dev/{self.name}"
+        os.mknod(path, stat.S_IFCHR, os.makedev(self.major, self.minor), dir_fd=root)
+        os.chmod(path, 0o666, dir_fd=root)  # mknod(2) takes the umask off
 
     def explain(self) -> str:
         return f"mknod -m 666 $ROOT/dev/{self.name} c {self.major} {self.minor}"

@@ -20,7 +20,7 @@ class FakeNode:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.requests: list[bytes] = []
         self.read_bodies = True
-        self.answer: Callable[[socket.socket, bytes], None] = lambda connection, request: None
+        self.answer: Callable[[socket.socket, bytes], None] = lambda *_: None
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen(16)
@@ -64,7 +64,7 @@ class FakeNode:
         for line in lines:
             raw = line.encode() + b"\n"
             data += b"%x\r\n%s\r\n" % (len(raw), raw)
-        self.answer = lambda connection, request: connection.sendall(data + b"0\r\n\r\n")
+        self.answer = lambda connection, _: connection.sendall(data + b"0\r\n\r\n")
 
     def close(self) -> None:
         with socket.socket(socket.AF_UNIX) as last:

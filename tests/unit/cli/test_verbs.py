@@ -163,7 +163,9 @@ def test_standard_input_is_a_file_too(node: FakeNode) -> None:
         ("apply -f /nowhere", 'the path "/nowhere" does not exist'),
         ("apply -f http://example.com/x.yaml", "curl -fsSL http://example.com/x.yaml | minipod apply -f -"),
         ("get", "you must specify the type of resource"),
-        ("get podz", 'doesn\'t have a resource type "podz"; did you mean pods?'),
+        ("get podz", 'doesn\'t have a resource type "podz"; did you mean pod?'),
+        ("get pod/a events/b", "one kind at a time"),
+        ("delete events x", "only pods can be deleted"),
         ("get pod/a b", '"b": either all names are of the form pod/NAME or none is'),
         ("delete pod", "no name was specified"),
         ("delete pod a -f x", "not both"),
@@ -225,7 +227,7 @@ def test_a_refused_import_says_why_though_the_tar_was_not_read(node: FakeNode, t
     assert b"(BadRequest): no room" in minipod("image", "import", str(tmp_path / "tar"), "x").stderr
 
 
-def test_ctrl_c_is_quiet_and_130(node: FakeNode) -> None:
+def test_ctrl_c_is_quiet_and_the_shell_says_130(node: FakeNode) -> None:
     process = subprocess.Popen([*ARGV, "get", "pods", "-w"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def answer(connection: socket.socket, request: bytes) -> None:
@@ -238,7 +240,7 @@ def test_ctrl_c_is_quiet_and_130(node: FakeNode) -> None:
     assert process.stdout.readline() == b"NAME\n"
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=20)
-    assert (process.returncode, stderr) == (130, b"")
+    assert (process.returncode, stderr) == (-signal.SIGINT, b"")
 
 
 def test_a_reader_that_leaves_ends_it_quietly(node: FakeNode) -> None:
@@ -280,6 +282,7 @@ def test_stopping_a_node_that_does_not_run_is_no_error(home: Path) -> None:
     [
         (["ap"], ["apply"]),
         (["get", "po"], ["pods", "pod", "po"]),
+        (["get", "ev"], ["events"]),
         (["get", "pods", "-o", "w"], ["wide"]),
         (["get", "pods", ""], ["one", "two"]),
         (["get", "pods", "one", ""], ["two"]),

@@ -19,14 +19,17 @@ def element(kind):
 
 
 def test_the_documentation_is_what_the_table_says():
-    assert Path("docs/fields.md").read_text() == markdown(), "run: python -m minipod.spec.fields > docs/fields.md"
+    assert (Path(__file__).parents[3] / "docs/fields.md").read_text() == markdown(), (
+        "run: python -m minipod.spec.fields > docs/fields.md"
+    )
 
 
-@pytest.mark.parametrize(("name", "field"), ROWS)
-def test_every_row_has_a_type_a_class_and_a_meaning(name, field):
-    assert element(field.type) in SCALARS | TYPES.keys()
-    assert field.support in ("applied", "no effect", "later", "refused", "")
-    assert field.meaning
+def test_every_row_has_a_known_type_and_class_and_a_meaning():
+    assert len(ROWS) > 400
+    for name, field in ROWS:
+        assert element(field.type) in SCALARS | TYPES.keys(), (name, field)
+        assert field.support in ("applied", "no effect", "later", "refused", ""), (name, field)
+        assert field.meaning, (name, field)
 
 
 def test_every_struct_of_the_table_is_reached_from_the_pod():
@@ -42,17 +45,23 @@ def test_every_struct_of_the_table_is_reached_from_the_pod():
 @pytest.mark.parametrize("name", STRUCTS)
 def test_the_struct_holds_what_is_applied_or_shown_and_nothing_else_of_a_manifest(name):
     kept = {field.name for field in TYPES[name].fields.values() if field.support in ("applied", "no effect")}
-    written_by_the_node = {field.name for field in TYPES[name].fields.values() if field.support in ("refused", "later")}
+    written_by_the_node = {
+        field.name for field in TYPES[name].fields.values() if field.support in ("refused", "later")
+    }
     held = {field.encode_name for field in msgspec.structs.fields(getattr(types, name))}
     # seccompProfile is in the table for its one value that is accepted; there is nothing to hold.
     assert kept - {"seccompProfile"} <= held
-    assert held <= kept | written_by_the_node | set(name == "OwnerReference" and TYPES[name].fields or ())
+    if name != "OwnerReference":  # its fields have the class of ownerReferences
+        assert held <= kept | written_by_the_node
 
 
 def test_the_fields_of_a_pod_are_those_of_kubernetes():
-    counts = {name: len(TYPES[name].fields) for name in ("PodSpec", "Container", "Volume", "Probe", "SecurityContext")}
+    counts = {
+        name: len(TYPES[name].fields)
+        for name in ("PodSpec", "Container", "Volume", "Probe", "SecurityContext")
+    }
     # Counted in the API reference of core/v1, v1.35.
-    assert counts == {"PodSpec": 43, "Container": 24, "Volume": 31, "Probe": 10, "SecurityContext": 12}
+    assert counts == {"PodSpec": 42, "Container": 25, "Volume": 31, "Probe": 10, "SecurityContext": 12}
     assert len(TYPES["EphemeralContainer"].fields) == len(TYPES["Container"].fields) + 1
 
 

@@ -40,7 +40,9 @@ def test_the_class_of_a_pod(found, expected):
     assert qos.qos_class(found) == expected
 
 
-@pytest.mark.parametrize(("milli", "shares"), [(0, 2), (1, 2), (100, 102), (250, 256), (500, 512), (1000, 1024), (2000, 2048)])
+@pytest.mark.parametrize(
+    ("milli", "shares"), [(0, 2), (1, 2), (100, 102), (250, 256), (500, 512), (1000, 1024), (2000, 2048)]
+)
 def test_a_core_is_1024_shares_and_two_are_the_least(milli, shares):
     assert qos.cpu_shares(milli) == shares
 
@@ -51,7 +53,9 @@ def test_a_core_is_the_whole_period_and_a_hundredth_of_it_the_least_quota(milli,
 
 
 def test_the_amounts_of_a_container_are_in_thousandths_and_bytes():
-    amounts = qos.container_amounts(container(limits={"cpu": "1.5", "memory": "1Gi"}, cpu="250m", memory="64Mi"))
+    amounts = qos.container_amounts(
+        container(limits={"cpu": "1.5", "memory": "1Gi"}, cpu="250m", memory="64Mi")
+    )
     assert amounts == qos.Amounts(cpu_request=250, cpu_limit=1500, memory_request=64 * 2**20, memory_limit=GI)
     assert (amounts.shares, amounts.quota) == (256, 150_000)
 

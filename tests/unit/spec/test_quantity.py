@@ -76,12 +76,14 @@ def test_the_canonical_form_has_no_fraction_and_the_largest_suffix_that_loses_no
     assert quantity.canonical(text) == canonical
 
 
-@pytest.mark.parametrize(("text", "value"), [("250m", 1), ("1", 1), ("1001m", 2), ("64Mi", 67108864), ("1k", 1000)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("250m", 1), ("1", 1), ("1001m", 2), ("64Mi", 67108864), ("1k", 1000)]
+)
 def test_a_value_in_whole_units_is_rounded_up(text, value):
     assert quantity.value(text) == value
 
 
-@pytest.mark.parametrize("text", ["", ".", "abc", "1.1.1", "--1", "+-1", "１", "1" * 101])
+@pytest.mark.parametrize("text", ["", ".", "abc", "1.1.1", "--1", "+-1", "\uff11", "1" * 101])
 def test_what_does_not_begin_with_a_number_is_no_quantity(text):
     with pytest.raises(ValueError, match="quantities must match the regular expression"):
         quantity.parse(text)
@@ -93,6 +95,8 @@ def test_an_unknown_suffix_is_refused(text):
         quantity.parse(text)
 
 
-@pytest.mark.parametrize(("text", "milli"), [("1e99999999999", LARGEST * 1000), ("1e-99999999999", 1), ("0e999999999", 0)])
+@pytest.mark.parametrize(
+    ("text", "milli"), [("1e99999999999", LARGEST * 1000), ("1e-99999999999", 1), ("0e999999999", 0)]
+)
 def test_an_absurd_exponent_costs_nothing(text, milli):
     assert quantity.milli_value(text) == milli

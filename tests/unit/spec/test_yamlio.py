@@ -48,7 +48,15 @@ def test_the_slower_scanner_reads_the_same_as_libyaml(value):
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_every_notation_of_an_integer_is_that_integer(number):
     sign, size = ("-" if number < 0 else ""), abs(number)
-    for notation in (f"{size}", f"0x{size:x}", f"0X{size:X}", f"0o{size:o}", f"0{size:o}", f"0b{size:b}", f"{size:_}"):
+    for notation in (
+        f"{size}",
+        f"0x{size:x}",
+        f"0X{size:X}",
+        f"0o{size:o}",
+        f"0{size:o}",
+        f"0b{size:b}",
+        f"{size:_}",
+    ):
         assert plain(sign + notation) == number
 
 
@@ -62,10 +70,33 @@ def test_a_number_with_a_point_or_an_exponent_is_a_float(notation):
 @pytest.mark.parametrize(
     ("scalar", "value"),
     [
-        *((word, True) for word in "y Y yes Yes YES true True TRUE on On ON".split()),
-        *((word, False) for word in "n N no No NO false False FALSE off Off OFF".split()),
+        *((word, True) for word in ["y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"]),
+        *(
+            (word, False)
+            for word in ["n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"]
+        ),
         *((word, None) for word in ("", "~", "null", "Null", "NULL")),
-        *((word, word) for word in "yEs oN nULL =  << 22:22 1:2:3 2001-12-14 0x 0o8 1e + . .. ._5 0b2".split()),
+        *(
+            (word, word)
+            for word in [
+                "yEs",
+                "oN",
+                "nULL",
+                "=",
+                "<<",
+                "22:22",
+                "1:2:3",
+                "2001-12-14",
+                "0x",
+                "0o8",
+                "1e",
+                "+",
+                ".",
+                "..",
+                "._5",
+                "0b2",
+            ]
+        ),
         ("2001-12-14T21:59:43.10Z", "2001-12-14T21:59:43.10Z"),
         ("2001-1-2 3:4:5", "2001-1-2 3:4:5"),
         ("01777", 1023),
@@ -93,7 +124,9 @@ def test_a_scalar_means_what_it_means_to_go_yaml(scalar, value):
     assert type(found) is type(value)
 
 
-@pytest.mark.parametrize(("key", "name"), [("1", "1"), ("y", "true"), ("off", "false"), ("1.5", "1.5"), ("0x10", "16")])
+@pytest.mark.parametrize(
+    ("key", "name"), [("1", "1"), ("y", "true"), ("off", "false"), ("1.5", "1.5"), ("0x10", "16")]
+)
 def test_a_key_that_is_no_string_becomes_one(key, name):
     assert read(f"{key}: value") == {name: "value"}
 
@@ -149,10 +182,22 @@ def test_a_tab_as_indentation_is_refused_with_what_to_do():
 @pytest.mark.parametrize(
     ("manifest", "message"),
     [
-        ("a: b: c", "pod.yaml:1: error converting YAML to JSON: mapping values are not allowed in this context"),
-        ("a: [1", "pod.yaml:2: error converting YAML to JSON: while parsing a flow sequence: did not find expected"),
-        ('a: "\\q"', "pod.yaml:1: error converting YAML to JSON: while parsing a quoted scalar: found unknown escape"),
-        ("\n\na: \"\\'\\q\"", "pod.yaml:3: error converting YAML to JSON: while scanning a double-quoted scalar"),
+        (
+            "a: b: c",
+            "pod.yaml:1: error converting YAML to JSON: mapping values are not allowed in this context",
+        ),
+        (
+            "a: [1",
+            "pod.yaml:2: error converting YAML to JSON: while parsing a flow sequence: did not find expected",
+        ),
+        (
+            'a: "\\q"',
+            "pod.yaml:1: error converting YAML to JSON: while parsing a quoted scalar: found unknown escape",
+        ),
+        (
+            '\n\na: "\\\'\\q"',
+            "pod.yaml:3: error converting YAML to JSON: while scanning a double-quoted scalar",
+        ),
         ("a: \x01", "pod.yaml: control characters are not allowed"),
         ("just text", "pod.yaml:1: expected an object (apiVersion, kind, metadata ...), got 'just text'"),
         ("- 1", "pod.yaml:1: expected an object (apiVersion, kind, metadata ...), got [1]"),
@@ -192,5 +237,8 @@ def test_merge_keys_merge_where_they_stand_and_the_first_of_several_wins(merging
 
 def test_aliases_of_aliases_cannot_blow_up_what_is_read():
     lines = ["a: &a [x,x,x,x,x,x,x,x,x,x]"]
-    lines += [f"{name}: &{name} [{','.join([f'*{before}'] * 10)}]" for before, name in zip("abcdefgh", "bcdefghi", strict=True)]
+    lines += [
+        f"{name}: &{name} [{','.join([f'*{before}'] * 10)}]"
+        for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+    ]
     assert "document contains excessive aliasing" in refusal("\n".join(lines))
