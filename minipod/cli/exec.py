@@ -198,10 +198,10 @@ COMMAND = Command(
     usage=("exec [-it] [-c CONTAINER] POD -- COMMAND [ARG...]",),
     examples=(
         ("A shell", "minipod exec -it shared-context -- sh"),
-        ("One command; its exit code is passed on", "minipod exec shared-context -c reader -- ls /input"),
+        ("One command; its exit code is passed on", "minipod exec shared-context -c client -- ls /data"),
         (
             "Into a file of the container",
-            "date | minipod exec -i shared-context -- sh -c 'cat > /output/date'",
+            "date | minipod exec -i shared-context -- sh -c 'cat > /www/date'",
         ),
     ),
     options=(

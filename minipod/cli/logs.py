@@ -57,8 +57,8 @@ COMMAND = Command(
     run,
     usage=("logs POD [CONTAINER] [flags]",),
     examples=(
-        ("One container's log", "minipod logs shared-context -c reader"),
-        ("The last ten lines, then what comes", "minipod logs -f --tail 10 shared-context writer"),
+        ("One container's log", "minipod logs shared-context -c client"),
+        ("The last ten lines, then what comes", "minipod logs -f --tail 10 shared-context web"),
         ("What it wrote before its last restart, with times", "minipod logs -p --timestamps pod/restarts"),
     ),
     options=(

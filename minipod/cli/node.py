@@ -56,8 +56,17 @@ def _stop(args: Args) -> int:
 
         select.select([pidfd], [], [])  # readable when the process has ended (pidfd_open(2))
     if code == 0:
+        _tell_systemd()
         out("node stopped" + ("" if args.on("pods") else "; pods go on running"))
     return code
+
+
+def _tell_systemd() -> None:
+    """Its unit has Restart=always: without this, the node would be back in a second."""
+    from minipod.cli.start import has_unit
+
+    if has_unit():
+        os.waitpid(os.posix_spawnp("systemctl", ["systemctl", "stop", "minipod.service"], os.environ), 0)
 
 
 def _pidfd(sock: _socket.socket) -> int:
@@ -92,7 +101,7 @@ def outline(value: object, depth: int = 0) -> list[str]:
         return [f"{'  ' * depth}{value}"]
     lines = []
     for key, inner in value.items():
-        title = f"{'  ' * depth}{key[:1].upper()}{key[1:]}:"
+        title = f"{'  ' * depth}{key[:1].upper()}{key[1:].replace('_', ' ')}:"
         if isinstance(inner, dict) and inner:
             lines += [title, *outline(inner, depth + 1)]
         elif isinstance(inner, list):

@@ -85,7 +85,7 @@ async def node_status(request: web.Request) -> web.Response:
                 "mtu": node.facts.mtu,
             },
             "cgroup": layout.cgroup,
-            "settings": msgspec.to_builtins(node.facts.settings),
+            "settings": msgspec.structs.asdict(node.facts.settings),
         }
     )
 

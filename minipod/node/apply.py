@@ -220,7 +220,8 @@ def _forbidden(before: PodSpec, after: PodSpec) -> list[tuple[str, str]]:
     changed = list(_differences(msgspec.to_builtins(before), msgspec.to_builtins(after), "spec"))
     images = [path for path in changed if path.endswith("].image")]
     problems = [(path, _NOT_YET) for path in images]
-    others = [path for path in changed if path not in images]
+    follows = [f"{path}PullPolicy" for path in images]  # its default depends on the tag
+    others = [path for path in changed if path not in (*images, *follows)]
     if others:
         problems.append(("spec", f"{_FORBIDDEN}; changed here: {', '.join(others)}"))
     return problems

@@ -8,6 +8,7 @@ import yaml
 
 from minipod.spec import yamlio
 
+_STR = "tag:yaml.org,2002:str"
 _Base: Any = yaml.CSafeDumper if yaml.__with_libyaml__ else yaml.SafeDumper
 
 
@@ -22,9 +23,9 @@ def _string(dumper: Any, text: str) -> Any:
     style = None
     if "\n" in text:
         style = "|"
-    elif yamlio.plain(text) != text:
+    elif yamlio.plain(text) != text or dumper.resolve(yaml.ScalarNode, text, (True, False)) != _STR:
         style = '"'
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+    return dumper.represent_scalar(_STR, text, style=style)
 
 
 _Dumper.add_representer(str, _string)

@@ -235,6 +235,7 @@ def _marked(directory: str) -> bool:
 
 def remove(layout: Layout, hierarchies: Hierarchies) -> None:
     """Undo ensure(), but for the state in `lib`, the logs, and the folder of `ip netns`, which is everybody's."""
+    _end_blank_supervisors(f"{hierarchies.v2}/{layout.cgroup}/supervisors")
     for directory in hierarchies.directories(layout.cgroup):
         if not os.path.isdir(directory) or not (_given() or _marked(directory)):
             continue
@@ -252,3 +253,14 @@ def remove(layout: Layout, hierarchies: Hierarchies) -> None:
             os.unlink(f"{run}/{name}")
     with contextlib.suppress(OSError):  # a command line may be starting the next node just now
         os.rmdir(run)
+
+
+def _end_blank_supervisors(directory: str) -> None:
+    """Those that the forge had ready. No pod is left: whatever is there never had one."""
+    if not os.path.isdir(directory):
+        return
+    cgroups.kill(directory)
+    cgroups.wait_empty(directory, 5)
+    for entry in os.scandir(directory):
+        if entry.is_dir():
+            cgroups.rmdir(entry.path)

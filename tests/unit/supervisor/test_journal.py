@@ -61,9 +61,7 @@ def test_a_fact_is_one_write_of_one_line(path, journal, monkeypatch):
     first = journal()
     monkeypatch.setattr(j.os, "write", lambda fd, data: written.append(data) or real(fd, data))
     first.append(BEGAN)
-    assert written == [b'{"fact":"SupervisorBegan","at":1.0}\n'] or written == [
-        b'{"fact":"SupervisorBegan","at":1}\n'
-    ]
+    assert written == [b'{"fact":"SupervisorBegan","at":1}\n']
 
 
 @pytest.mark.parametrize("torn", [b"{", b'{"fact":"SupervisorBegan","at":2}', b"\0\0\0\0"])
@@ -125,7 +123,6 @@ def test_on_a_full_disk_a_fact_has_not_happened(path, journal, monkeypatch):
         first.append(SupervisorBegan(at=2))
     monkeypatch.setattr(j.os, "write", real)
     assert first.observed == known
-    assert j.replay(path) == known
     assert j.replay(path) == known
     assert first.append(SupervisorBegan(at=3)).sequence == 2
     assert j.replay(path).sequence == 2
