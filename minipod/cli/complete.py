@@ -4,8 +4,7 @@ from itertools import pairwise
 
 from minipod.api import client
 from minipod.cli.console import out
-from minipod.cli.main import VERBS, load
-from minipod.cli.options import Args, Command, Option, UsageError
+from minipod.cli.options import VERBS, Args, Command, Option, UsageError, load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -46,7 +46,11 @@ def ask(method: str, where: str, body: bytes = b"", kind: str = "", upgrade: str
     except (FileNotFoundError, ConnectionRefusedError):
         from minipod.cli.start import start_node
 
-        sock = start_node()
+        progress = Progress()
+        try:
+            sock = start_node(progress.set)
+        finally:
+            progress.clear()
     except PermissionError:
         raise refused() from None
     return client.send(sock, method, where, body, kind, upgrade)

@@ -1,7 +1,6 @@
 """`minipod help`, `--help` of every verb, and what a first-time user sees."""
 
-from minipod.cli.main import VERBS, load
-from minipod.cli.options import Args, Command, UsageError
+from minipod.cli.options import VERBS, Args, Command, UsageError, load
 
 _FIRST_STEPS = """\
 minipod runs real Kubernetes pods on this machine and shows what their containers share.

@@ -8,18 +8,11 @@ import _signal  # type: ignore[import-not-found]  # signal without its enums, wh
 import posix
 import sys
 
-from minipod.cli.options import Command, UsageError, parse
+from minipod.cli.options import UsageError, load, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
-
-VERBS = {  # in the order and groups of the help text
-    "Pods": ("apply", "get", "logs", "exec", "delete"),
-    "What a pod is": ("observe",),
-    "This machine": ("image", "node"),
-    "Other": ("version", "completion", "help"),
-}
 
 
 def main() -> "NoReturn":
@@ -46,29 +39,36 @@ def main() -> "NoReturn":
 
 def run(argv: list[str]) -> int:
     """Runs one command line; the exit code. Errors of use are reported here, others raised."""
-    from minipod.cli.console import out
-
-    leading, argv = _leading_flags(argv)
-    if not argv:
-        from minipod.cli.help import first_steps, overview
-
-        if leading and leading[-1] not in ("-h", "--help"):
-            raise UsageError(f"a verb is missing after: minipod {' '.join(leading)}")
-        out(overview() if leading else first_steps())
-        return 0
     try:
+        leading, argv = _leading_flags(argv)
+        if not argv:
+            return _without_verb(leading)
         command = load(argv[0])
         args = parse(command, leading + argv[1:])
         if args.on("help"):
             from minipod.cli.help import describe
 
-            out(describe(command))
-            return 0
+            return _print(describe(command))
         return command.run(args)
     except UsageError as error:
         verb = f"{error.verb} " if error.verb else ""
         _report(f"{error}\nSee 'minipod {verb}--help' for usage.")
         return 1
+
+
+def _without_verb(flags: list[str]) -> int:
+    from minipod.cli.help import first_steps, overview
+
+    if flags and flags[-1] not in ("-h", "--help"):
+        raise UsageError(f"a verb is missing after: minipod {' '.join(flags)}")
+    return _print(overview() if flags else first_steps())
+
+
+def _print(text: str) -> int:
+    from minipod.cli.console import out
+
+    out(text)
+    return 0
 
 
 def _leading_flags(argv: list[str]) -> tuple[list[str], list[str]]:
@@ -77,21 +77,6 @@ def _leading_flags(argv: list[str]) -> tuple[list[str], list[str]]:
     while i < len(argv) and argv[i].startswith("-"):
         i += 2 if argv[i] in ("-n", "--namespace") else 1
     return argv[:i], argv[i:]
-
-
-def load(verb: str) -> Command:
-    """The COMMAND of a verb's module; UsageError for a word that is none."""
-    if any(verb in group for group in VERBS.values()) or verb == "__complete":
-        name = f"minipod.cli.{verb.lstrip('_')}"
-        __import__(name)
-        command: Command = sys.modules[name].COMMAND
-        return command
-    from minipod.cli.options import suggest
-
-    found = suggest(verb, [name for group in VERBS.values() for name in group])
-    raise UsageError(
-        f'unknown command "{verb}" for "minipod"' + (f"\n\nDid you mean this?\n\t{found}\n" if found else "")
-    )
 
 
 def _report(message: str) -> None:

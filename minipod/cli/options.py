@@ -1,12 +1,21 @@
-"""One way to define a verb and its flags: the same table parses, prints --help and completes.
+"""The verbs, and one way to define one: the same table parses, prints --help and completes.
 
 Parsing follows kubectl (pflag): flags and words in any order, `--flag=value` or `--flag value`, `-nvalue`, switches
 together (`-it`), `--switch=false`, and everything after `--` taken as it is.
 """
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+VERBS = {  # in the order and groups of the help text
+    "Pods": ("apply", "get", "logs", "exec", "delete"),
+    "What a pod is": ("observe",),
+    "This machine": ("image", "node"),
+    "Other": ("version", "completion", "help"),
+}
 
 
 class UsageError(Exception):
@@ -97,6 +106,19 @@ class Args:
     @property
     def namespace(self) -> str:
         return self.text("namespace", "default")
+
+
+def load(verb: str) -> Command:
+    """The COMMAND of a verb's module, the only one that is imported; UsageError for a word that is none."""
+    if any(verb in group for group in VERBS.values()) or verb == "__complete":
+        name = f"minipod.cli.{verb.lstrip('_')}"
+        __import__(name)
+        command: Command = sys.modules[name].COMMAND
+        return command
+    found = suggest(verb, [name for group in VERBS.values() for name in group])
+    raise UsageError(
+        f'unknown command "{verb}" for "minipod"' + (f"\n\nDid you mean this?\n\t{found}\n" if found else "")
+    )
 
 
 def parse(command: Command, argv: list[str]) -> Args:

@@ -12,17 +12,23 @@ import sys
 import time
 
 from minipod.api import client
-from minipod.cli.console import Progress
 from minipod.errors import Unreachable
 from minipod.names import layout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PATIENCE = 10.0  # seconds until a node that doesn't answer is reported
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _UNIT = "minipod.service"
 
 
-def start_node() -> _socket.socket:
-    """A connection to the node, started if need be. Raises Unreachable, with what the node said."""
+def start_node(progress: "Callable[[bytes], None]") -> _socket.socket:
+    """A connection to the node, started if need be; `progress` is told if it takes long.
+
+    Raises Unreachable, with what the node said.
+    """
     if os.geteuid() != 0:
         raise Unreachable("minipod's node isn't running, and only root can start it: try it with sudo")
     run = layout().run
@@ -31,7 +37,9 @@ def start_node() -> _socket.socket:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         # Someone else may have started it while we waited.
-        return _settled(f"{run}/node.lock") or (_by_systemd() if has_unit() else _by_ourselves())
+        return _settled(f"{run}/node.lock") or (
+            _by_systemd(progress) if has_unit() else _by_ourselves(progress)
+        )
     finally:
         os.close(lock)
 
@@ -84,14 +92,14 @@ def _try() -> _socket.socket | None:
         return None
 
 
-def _by_systemd() -> _socket.socket:
+def _by_systemd(progress: "Callable[[bytes], None]") -> _socket.socket:
     pid = os.posix_spawnp("systemctl", ["systemctl", "start", _UNIT], os.environ)
     if os.waitpid(pid, 0)[1]:
         raise Unreachable(f"systemd can't start {_UNIT}; see: journalctl -u {_UNIT} -n 50")
-    return _wait(0, f"journalctl -u {_UNIT}", "")
+    return _wait(progress, 0, f"journalctl -u {_UNIT}")
 
 
-def _by_ourselves() -> _socket.socket:
+def _by_ourselves(progress: "Callable[[bytes], None]") -> _socket.socket:
     places = layout()
     path = f"{places.log}/minipod.log"
     os.makedirs(places.log, mode=0o755, exist_ok=True)
@@ -105,7 +113,7 @@ def _by_ourselves() -> _socket.socket:
             os._exit(127)
     os.close(log)
     try:
-        return _wait(pid, path, path, old)
+        return _wait(progress, pid, path, old)
     except ChildProcessError:
         raise Unreachable(f"the node started by this command is gone; see {path}") from None
 
@@ -144,22 +152,18 @@ def environment() -> dict[str, str]:
     return {"PATH": ":".join(filter(None, path)), "LANG": os.environ.get("LANG") or "C.UTF-8"} | clean
 
 
-def _wait(pid: int, log: str, tail_of: str, old: int = 0) -> _socket.socket:
+def _wait(progress: "Callable[[bytes], None]", pid: int, log: str, old: int = 0) -> _socket.socket:
     """Until the socket answers, the node (our child `pid`, unless 0) dies, or patience ends."""
-    progress = Progress()
     begin = time.monotonic()
-    try:
-        while (waited := time.monotonic() - begin) < PATIENCE:
-            sock = _try()
-            if sock:
-                return sock
-            if pid and os.waitpid(pid, os.WNOHANG)[0]:
-                raise Unreachable(f"the node can't start:\n{_tail(tail_of, old)}")
-            if waited > 1:
-                progress.set(f"Starting the node ... {waited:.0f} s".encode())
-            time.sleep(0.01)
-    finally:
-        progress.clear()
+    while (waited := time.monotonic() - begin) < PATIENCE:
+        sock = _try()
+        if sock:
+            return sock
+        if pid and os.waitpid(pid, os.WNOHANG)[0]:
+            raise Unreachable(f"the node can't start:\n{_tail(log, old)}")
+        if waited > 1:
+            progress(f"Starting the node ... {waited:.0f} s".encode())
+        time.sleep(0.01)
     raise Unreachable(f"the node doesn't answer on {client.socket_path()} after {PATIENCE:.0f} s; see {log}")
 
 

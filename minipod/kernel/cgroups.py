@@ -110,8 +110,12 @@ def populated(v2_directory: str) -> bool:
 
 
 def wait_empty(v2_directory: str, timeout: float) -> bool:
-    """Wait up to `timeout` seconds until a cgroup2 cgroup and all below it is empty; False if it isn't by then."""
+    """Wait up to `timeout` seconds until a cgroup2 cgroup and all below it is empty; False if it isn't by then.
+
+    The kernel tells of a second change within 10 ms late (CGROUP_FILE_NOTIFY_MIN_INTV): so we look ourselves at first.
+    """
     deadline = time.monotonic() + timeout
+    pause = 0.001
     try:
         fd = os.open(f"{v2_directory}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -123,7 +127,8 @@ def wait_empty(v2_directory: str, timeout: float) -> bool:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            poll.poll(math.ceil(left * 1000))
+            poll.poll(math.ceil(min(left, pause) * 1000))
+            pause *= 2
         return True
     except OSError as error:
         if error.errno == errno.ENODEV:  # removed in between

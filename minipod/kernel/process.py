@@ -13,8 +13,10 @@ from minipod.kernel import files, syscalls
 
 NAMESPACES = ("net", "ipc", "uts", "pid", "mnt", "cgroup", "user")
 _LAST_FD = 0xFFFFFFFF
-# SIGKILL and SIGSTOP have no handler; valid_signals() leaves out the two that glibc keeps for itself.
-_SIGNALS = tuple(int(number) for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+_arguments: tuple[int, int] | None = None
+# What Python ignores (SIGPIPE, SIGXFSZ), what was ignored when it started, as nohup does, and SIGCHLD as the forge does.
+_IGNORED = tuple(number for number in signal.valid_signals() if signal.getsignal(number) == signal.SIG_IGN)
+_TO_RESET = tuple(sorted({*map(int, _IGNORED), int(signal.SIGCHLD)}))
 
 
 def pidfd_open(pid: int) -> int:
@@ -103,11 +105,11 @@ def reap() -> list[Exit]:
 
 
 def reset_signals() -> None:
-    """Every signal back to its default and none blocked.
+    """No signal ignored or blocked: exec resets handlers, but not these (signal(7)).
 
-    Python ignores SIGPIPE and SIGXFSZ, and ignored signals stay ignored across exec (signal(7)).
+    Asking or setting all 62 would take half a millisecond in a fresh child.
     """
-    for number in _SIGNALS:
+    for number in _TO_RESET:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
@@ -147,8 +149,14 @@ def set_title(text: str) -> None:
 
     (comm, /proc/PID/comm, holds 15 bytes only. python-prctl's set_proctitle crashes when the environment is empty.)
     """
-    start, end = (int(field) for field in files.read("/proc/self/stat").rpartition(")")[2].split()[45:47])
-    syscalls.overwrite(start, text.encode()[: end - start - 1].ljust(end - start, b"\0"))
+    global _arguments
+    if (
+        not _arguments
+    ):  # where the command line is in memory (proc_pid_stat(5), fields 48 and 49): a child has it from us
+        start, end = files.read("/proc/self/stat").rpartition(")")[2].split()[45:47]
+        _arguments = (int(start), int(end))
+    first, last = _arguments
+    syscalls.overwrite(first, text.encode()[: last - first - 1].ljust(last - first, b"\0"))
 
 
 def _prctl(name: str, call: Callable[[int], object], value: int) -> None:

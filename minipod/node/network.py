@@ -2,6 +2,9 @@
 
 The table's comment marks it as ours and remembers what forwarding was before. A node that finds another's table takes
 that memory over, so that the last one to go puts forwarding back.
+
+What our table accepts, another may still drop: each base chain of a hook decides for itself (nft(8), "verdict
+statements"). Where one has a policy of drop for what is forwarded, as docker's does, it must be told about the bridge.
 """
 
 import asyncio

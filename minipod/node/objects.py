@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from minipod.errors import Conflict, NotFound
 from minipod.node.hub import AnyObject, Change, Hub, Watch
 from minipod.node.store import Row, Store
+from minipod.spec.qos import qos_class
 from minipod.spec.types import Event, EventSource, ObjectMeta, ObjectReference, Pod, PodStatus
 
 EVENTS_KEPT = 1000  # a namespace
@@ -95,12 +96,13 @@ class Objects:
 
     # --- writing
     def create(self, pod: Pod, applied: bytes) -> Pod:
-        """Give the pod its uid and remember it. Raises Conflict if the name is taken."""
+        """Give the pod its uid and its first status, and remember it. Raises Conflict if the name is taken."""
         meta = pod.metadata
         if (meta.namespace, meta.name) in self._pods:
             raise Conflict(f'pods "{meta.name}" already exists')
         meta = replace(meta, uid=str(uuid.uuid4()), creation_timestamp=now(), generation=1)
-        return self._write("ADDED", replace(pod, metadata=meta), applied)
+        status = PodStatus(phase="Pending", qos_class=qos_class(pod))
+        return self._write("ADDED", replace(pod, metadata=meta, status=status), applied)
 
     def update(self, pod: Pod, applied: bytes | None = None) -> Pod:
         """Replace the pod of that uid; `applied` None keeps what is known of the last apply."""

@@ -59,6 +59,7 @@ def folders(layout: Layout) -> list[tuple[str, int]]:
         (layout.addresses, 0o700),
         (f"{lib}/pods", 0o711),
         (layout.images, 0o700),
+        (f"{layout.images}/names", 0o700),
         (layout.log, 0o755),
         (f"{layout.log}/pods", 0o755),
     ]

@@ -6,9 +6,9 @@ a new node finds the supervisors of the old one by their sockets and locks.
 """
 
 import asyncio
+import collections
 import logging
 import os
-import socket
 from typing import Any, Protocol
 
 import msgspec
@@ -43,10 +43,9 @@ class Running:
 
     def __init__(self, pod: Pod, channel: Channel) -> None:
         self.pod, self.channel = pod, channel
-        self.supervisor_id = ""
         self.ended = False  # said PodEnded
-        self.answers: asyncio.Queue[m.Reply] = asyncio.Queue()
-        self.asking = asyncio.Lock()
+        # Requests that are still to be answered, in their order. Whoever asked may have gone away meanwhile.
+        self.asked: collections.deque[asyncio.Future[m.Reply]] = collections.deque()
 
 
 class Pods:
@@ -55,9 +54,10 @@ class Pods:
     def __init__(self, facts: m.NodeFacts, listener: Listener) -> None:
         self.facts, self.listener = facts, listener
         self._running: dict[str, Running] = {}
+        self._supervisors: dict[str, str] = {}  # the id of each pod's, from the moment it is chosen
         self._deaths: dict[str, int] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.forge = processes.forge(self._launched)
+        self.forge = processes.forge(self._launched, self._sweep)
         self.netlink = processes.netlink_worker()
         self._closing = False
 
@@ -66,6 +66,7 @@ class Pods:
     async def begin(self) -> None:
         """Start the helpers, find the pods that already run, and bring back those that should."""
         self.netlink.start()
+        self._sweep()
         self.forge.start()
         await self.forge.ready.wait()
         wanted = {pod.metadata.uid: pod for pod in self.listener.pods()}
@@ -74,7 +75,6 @@ class Pods:
         for pod in wanted.values():
             if not self._find(pod):
                 self._spawn(self._revive(pod))
-        self._clear_supervisors()
 
     async def close(self) -> None:
         """End the helpers. Pods go on."""
@@ -85,6 +85,7 @@ class Pods:
             asyncio.get_running_loop().remove_reader(running.channel.fileno())
             running.channel.close()
         await self.forge.stop()
+        self._sweep()
         await self.netlink.stop()
 
     # --- what the API asks --------------------------------------------------------------------------------------
@@ -136,36 +137,34 @@ class Pods:
                 await asyncio.sleep(0.05)
             finally:
                 theirs.close()
-        self._listen(pod, ours)
+        self._listen(Running(pod, ours))
 
     def _launched(self, launched: m.Launched) -> None:
-        running = self._running.get(launched.uid)
-        if running:
-            running.supervisor_id = launched.supervisor_id
+        self._supervisors[launched.uid] = launched.supervisor_id
 
     def _find(self, pod: Pod) -> bool:
         """Connect to the supervisor of a pod that an earlier node started."""
         here = self.facts.layout.pod_run(pod.metadata.uid)
         try:
-            channel = Channel.connect(f"{here}/supervisor.sock")
-            channel.send(m.encode(m.Subscribe()))
+            running = Running(pod, Channel.connect(f"{here}/supervisor.sock"))
+            self._send(running, m.Subscribe())
         except Unreachable:
             return False
-        running = self._listen(pod, channel)
-        running.supervisor_id = self._supervisor_id(pod.metadata.uid)
-        self._spawn(self._swallow_answer(running))
-        if pod.metadata.deletion_timestamp:
-            self._spawn(self.delete(pod.metadata.uid, pod.metadata.deletion_grace_period_seconds))
+        self._listen(running)
         return True
 
-    async def _swallow_answer(self, running: Running) -> None:
-        async with running.asking:
-            await running.answers.get()
+    def _listen(self, running: Running) -> None:
+        """Hear the supervisor from now on, and tell it if the pod was deleted while there was nobody to tell."""
+        uid = running.pod.metadata.uid
+        self._running[uid] = running
+        asyncio.get_running_loop().add_reader(running.channel.fileno(), self._readable, running)
+        meta = self._current(running.pod).metadata
+        if meta.deletion_timestamp:
+            self._spawn(self.delete(uid, meta.deletion_grace_period_seconds))
 
-    def _listen(self, pod: Pod, channel: Channel) -> Running:
-        running = self._running[pod.metadata.uid] = Running(pod, channel)
-        asyncio.get_running_loop().add_reader(channel.fileno(), self._readable, running)
-        return running
+    def _current(self, pod: Pod) -> Pod:
+        """The pod as the store has it now."""
+        return next((each for each in self.listener.pods() if each.metadata.uid == pod.metadata.uid), pod)
 
     def _readable(self, running: Running) -> None:
         uid = running.pod.metadata.uid
@@ -185,7 +184,7 @@ class Pods:
             case m.PodEnded():
                 running.ended = True
             case m.Done() | m.Failed():
-                running.answers.put_nowait(message)
+                self._answered(running, message)
 
     # --- asking -------------------------------------------------------------------------------------------------
 
@@ -196,12 +195,10 @@ class Pods:
             raise Conflict("the pod has no supervisor at the moment; try again") from None
 
     async def _ask(self, running: Running, request: m.Message, fds: tuple[int, ...] = ()) -> m.Done:
-        async with running.asking:
-            running.channel.send(m.encode(request), fds)
-            try:
-                answer = await asyncio.wait_for(running.answers.get(), _ANSWER)
-            except TimeoutError:
-                raise Unreachable("the pod's supervisor is alive but doesn't answer") from None
+        try:
+            answer = await asyncio.wait_for(self._send(running, request, fds), _ANSWER)
+        except TimeoutError:
+            raise Unreachable("the pod's supervisor is alive but doesn't answer") from None
         if isinstance(answer, m.Done):
             return answer
         if answer.reason == "NotFound":
@@ -209,6 +206,20 @@ class Pods:
         if answer.reason == "Unreachable":
             raise Unreachable(answer.error)
         raise Conflict(answer.error) if answer.reason == "Conflict" else MinipodError(answer.error)
+
+    def _send(
+        self, running: Running, request: m.Message, fds: tuple[int, ...] = ()
+    ) -> asyncio.Future[m.Reply]:
+        """What will be the answer. Raises Unreachable."""
+        running.channel.send(m.encode(request), fds)
+        answer = asyncio.get_running_loop().create_future()
+        running.asked.append(answer)
+        return answer
+
+    def _answered(self, running: Running, reply: m.Reply) -> None:
+        answer = running.asked.popleft()
+        if not answer.done():  # else nobody waits for it any more
+            answer.set_result(reply)
 
     # --- when a supervisor ends ---------------------------------------------------------------------------------
 
@@ -218,47 +229,45 @@ class Pods:
         running.channel.close()
         if self._running.get(uid) is running:
             del self._running[uid]
-        running.answers.put_nowait(m.Failed("the pod's supervisor died", "Unreachable"))
+        while running.asked:
+            self._answered(running, m.Failed("the pod's supervisor died", "Unreachable"))
         if self._closing:
             return
         if running.ended:
-            self._spawn(self._clear(uid, running))
+            self._spawn(self._clear(uid, running.pod))
         else:
-            self._spawn(self._revive(running.pod, running.supervisor_id))
+            self._spawn(self._revive(running.pod))
 
-    async def _clear(self, uid: str, running: Running | None) -> None:
+    async def _clear(self, uid: str, pod: Pod | None) -> None:
         """A pod is over: fence, undo for good, and forget it."""
-        pod = running.pod if running else None
-        while not await self._fence(uid, pod, running.supervisor_id if running else "", for_good=True):
+        while not await self._fence(uid, pod, for_good=True):
             await asyncio.sleep(1)
+        self._deaths.pop(uid, None)
         if pod:
             meta = pod.metadata
             RemoveTree(self.facts.layout.pod_log(meta.namespace, meta.name, uid)).run(Tools(lambda name: None))
             self.listener.pod_gone(uid)
 
-    async def _revive(self, pod: Pod, supervisor_id: str = "") -> None:
+    async def _revive(self, pod: Pod) -> None:
         """A supervisor died, or none is there: fence, undo, and launch another."""
         uid = pod.metadata.uid
         deaths = self._deaths[uid] = self._deaths.get(uid, 0) + 1
         if deaths > 1:
             await asyncio.sleep(min(0.1 * 2**deaths, _RELAUNCH_MAX))
-        while not await self._fence(uid, pod, supervisor_id, for_good=False):
+        while not await self._fence(uid, pod, for_good=False):
             await asyncio.sleep(1)
-        current = next((each for each in self.listener.pods() if each.metadata.uid == uid), pod)
         began = os.path.exists(f"{self.facts.layout.pod_lib(uid)}/journal")
-        await self._launch(current, None, lost=began)
-        if current.metadata.deletion_timestamp:
-            await self.delete(uid, current.metadata.deletion_grace_period_seconds)
+        await self._launch(self._current(pod), None, lost=began)
 
-    async def _fence(self, uid: str, pod: Pod | None, supervisor_id: str, for_good: bool) -> bool:
-        cgroup = self._cgroup(uid, pod)
-        supervisor_id = supervisor_id or self._supervisor_id(uid)
+    async def _fence(self, uid: str, pod: Pod | None, for_good: bool) -> bool:
+        cgroup, supervisor_id = self._cgroup(uid, pod), self._supervisors.get(uid, "")
         layout, hierarchies = self.facts.layout, self.facts.cgroups
         try:
             await asyncio.to_thread(fence.fence, layout, hierarchies, uid, cgroup, supervisor_id, for_good)
         except (MinipodError, OSError) as error:
             _log.error("pod %s: %s; trying again", uid, error)
             return False
+        self._supervisors.pop(uid, None)
         return True
 
     def _cgroup(self, uid: str, pod: Pod | None) -> str:
@@ -269,13 +278,6 @@ class Pods:
         places = [layout.pod_cgroup(qos, uid) for qos in ("guaranteed", "burstable", "besteffort")]
         return next((place for place in places if os.path.isdir(f"{v2}/{place}")), places[0])
 
-    def _supervisor_id(self, uid: str) -> str:
-        try:
-            with open(f"{self.facts.layout.pod_run(uid)}/supervisor") as file:
-                return file.read()
-        except FileNotFoundError:
-            return ""
-
     def _folders(self) -> set[str]:
         found: set[str] = set()
         for base in (f"{self.facts.layout.run}/pods", f"{self.facts.layout.lib}/pods"):
@@ -283,31 +285,17 @@ class Pods:
                 found.update(os.listdir(base))
         return found
 
-    def _clear_supervisors(self) -> None:
-        """End the blank supervisors of a forge that is gone, and remove their cgroups.
+    def _sweep(self) -> None:
+        """While no forge runs: end the supervisors that no pod knows of, and remove their cgroups.
 
-        Whatever is in the cgroup of a supervisor that no pod knows of never began to build.
+        They were blank when their forge died, or died before they had the pod's lock: none of them began to build.
         """
-        base = f"{self.facts.cgroups.v2}/{self.facts.layout.supervisor_cgroup('')}"
-        known = {self._supervisor_id(uid) for uid in self._folders()}
-        for entry in os.scandir(base):
-            if entry.is_dir() and entry.name not in known and not self._of_forge(entry.path):
+        layout = self.facts.layout
+        known = {fence.supervisor_of(layout, uid) for uid in self._folders()}.union(self._supervisors.values())
+        for entry in os.scandir(f"{self.facts.cgroups.v2}/{layout.supervisor_cgroup('')}"):
+            if entry.is_dir() and entry.name not in known:
                 fence.kill(entry.path)
                 cgroups.rmdir(entry.path)
-
-    def _of_forge(self, path: str) -> bool:
-        """Whether the process in a supervisor's cgroup is a child of our forge."""
-        with open(f"{path}/cgroup.procs") as file:
-            pids = file.read().split()
-        for pid in pids:
-            try:
-                with open(f"/proc/{pid}/stat") as file:
-                    parent = int(file.read().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-            if parent == self.forge.pid:
-                return True
-        return False
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)

@@ -65,8 +65,8 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         )
         body = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
         return rest.reply(body | {"message": text, "reason": word, "code": error.status}, error.status)
-    except ConnectionError:
-        raise
+    except ConnectionError:  # the client has gone; nobody reads what is returned
+        return web.Response()
     except Exception as error:  # noqa: BLE001  # a mistake of ours must not take the connection without a word
         _log.exception("%s %s", request.method, request.path_qs)
         return rest.reply(status.as_status(error), 500)

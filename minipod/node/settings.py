@@ -61,7 +61,12 @@ def read(path: str, environment: dict[str, str]) -> NodeToml:
     try:
         return msgspec.convert(values, NodeToml, strict=False)
     except msgspec.ValidationError as error:
-        raise MinipodError(f"environment variable MINIPOD_*: {error}") from None
+        raise MinipodError(f"{_variable(error)}: {error}") from None
+
+
+def _variable(error: Exception) -> str:
+    """The environment variable a ValidationError is about: it ends in - at `$.key`."""
+    return f"environment variable MINIPOD_{str(error).rpartition('$.')[2].strip('`').upper()}"
 
 
 def _known(error: Exception) -> str:

@@ -34,17 +34,20 @@ async def wait_started(node: Node, pods: Iterable[Pod], watch: Watch, console: C
     failed = False
     for pod in list(waiting.values()):
         failed |= _settle(node.objects.pod_by_uid(pod.metadata.uid), pod, waiting, console)
+    shown = ""
     while waiting:
-        _show(waiting.values(), console)
-        await console.flush()
+        progress = ", ".join(f"pod/{pod.metadata.name} {pod_status(pod)}" for pod in waiting.values())
+        if progress != shown:
+            console.progress(progress)
+            await console.flush()
+            shown = progress
         change = await anext(watch, None)
         if change is None:
             console.err("error: the node is stopping; the pods go on starting")
             return 1
         before = waiting.get(change.object.metadata.uid)
-        if before:
-            now = change.object if isinstance(change.object, Pod) and change.type != "DELETED" else None
-            failed |= _settle(now, before, waiting, console)
+        if before:  # what it is by now, not what it was at that change
+            failed |= _settle(node.objects.pod_by_uid(before.metadata.uid), before, waiting, console)
     return int(failed)
 
 
@@ -64,10 +67,6 @@ def _settle(now: Pod | None, before: Pod, waiting: dict[str, Pod], console: Cons
     if problem:
         console.err(f"error: pod/{name} {problem}")
     return bool(problem)
-
-
-def _show(pods: Iterable[Pod], console: Console) -> None:
-    console.progress(", ".join(f"pod/{pod.metadata.name} {pod_status(pod)}" for pod in pods))
 
 
 def started(pod: Pod) -> bool:

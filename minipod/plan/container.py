@@ -117,15 +117,15 @@ def _process(
 ) -> Stage:
     enter, born = enter_cgroup(facts, cgroup(sandbox, container_id))
     here = layers(facts, sandbox, container_id)
-    own = ("mnt", "cgroup") if sandbox.share_pid else ("mnt", "cgroup", "pid")
     ops: list[Op] = [EnterCgroup(path) for path in enter]
     ops += [
         SetOomScore(config.oom_score_adj),
         Join("sandbox", sandboxes.held(sandbox)),
         # After the cgroup was entered: that cgroup becomes the root of what the container sees.
-        Unshare(own),
-        # Into the PID namespace; /proc, mounted below, shows that of whoever mounts it.
-        Fork(),
+        Unshare(("mnt", "cgroup")),
+        # A process doesn't change its own PID namespace, only its children's. /proc, mounted below, shows the
+        # PID namespace of whoever mounts it: so fork first.
+        *([Fork()] if sandbox.share_pid else []),
         MakeSlave(),
         MountRoot(config.rootfs, f"{here}/upper", f"{here}/work", facts.layout.mountpoint),
         *_kernel_mounts(facts, config),
@@ -139,7 +139,7 @@ def _process(
         *_privileges(config),
         process.Exec(config.argv, config.env),
     ]
-    return Stage(f"container/{config.name}", "child", tuple(ops), born)
+    return Stage(f"container/{config.name}", "child", tuple(ops), born, new_pid=not sandbox.share_pid)
 
 
 def _kernel_mounts(facts: NodeFacts, config: ContainerConfig) -> list[Op]:

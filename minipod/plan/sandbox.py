@@ -4,7 +4,7 @@ from minipod.api.messages import NodeFacts, Resources, SandboxConfig
 from minipod.plan.core import Op, Plan, Stage
 from minipod.plan.ops.host import Claim, MakeDirectory, MakeFile, MountTmpfs, Pin
 from minipod.plan.ops.mounts import DetachOldRoot, EmptyRoot, MakeSlave, PivotRoot
-from minipod.plan.ops.namespaces import EnterCgroup, Fork, SetHostname, SetSysctl, Unshare
+from minipod.plan.ops.namespaces import EnterCgroup, SetHostname, SetSysctl, Unshare
 from minipod.plan.ops.network import AddAddress, AddDefaultRoute, CreateVeth, LinkUp
 from minipod.plan.ops.process import ExecDescriptor, LimitCapabilities, SetCapabilities, SetUser, Stdio
 from minipod.plan.pod import enter_cgroup, make_cgroup
@@ -61,15 +61,14 @@ def _objects(facts: NodeFacts, sandbox_id: str, config: SandboxConfig) -> Stage:
 def _pause(facts: NodeFacts, sandbox_id: str, config: SandboxConfig) -> Stage:
     enter, born = enter_cgroup(facts, cgroup(sandbox_id, config))
     ops: list[Op] = [EnterCgroup(path) for path in enter]
-    ops += [Unshare((*held(config), "mnt")), SetHostname(config.hostname)]
+    made = tuple(kind for kind in held(config) if kind != "pid")  # in that one it is born
+    ops += [Unshare((*made, "mnt")), SetHostname(config.hostname)]
     if config.address6:
         # Inherited by eth0, which comes later: it shall believe nobody but us about its addresses and routes.
         ops += [
             SetSysctl("net.ipv6.conf.default.accept_ra", "0"),
             SetSysctl("net.ipv6.conf.default.accept_dad", "0"),
         ]
-    if config.share_pid:
-        ops.append(Fork())
     ops += [
         MakeSlave(),
         EmptyRoot(facts.layout.mountpoint),
@@ -81,7 +80,7 @@ def _pause(facts: NodeFacts, sandbox_id: str, config: SandboxConfig) -> Stage:
         SetCapabilities(()),
         ExecDescriptor("pause", ("pause", "-P")),
     ]
-    return Stage("sandbox/pause", "child", tuple(ops), born)
+    return Stage("sandbox/pause", "child", tuple(ops), born, new_pid=config.share_pid)
 
 
 def _network(facts: NodeFacts, sandbox_id: str, config: SandboxConfig) -> Stage:

@@ -128,9 +128,11 @@ _decoder = msgspec.json.Decoder(Saved)
 
 def save(path: str, undo: tuple[Undo, ...]) -> None:
     """Write an undo list, whole or not at all (rename), readable by root only."""
+    text = msgspec.json.encode(Saved(undo))  # type: ignore[arg-type]
     fd = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, msgspec.json.encode(Saved(undo)))  # type: ignore[arg-type]
+        if os.write(fd, text) < len(text):
+            raise KernelError(errno.ENOSPC, "write", path, "nothing is made that couldn't be undone")
     finally:
         os.close(fd)
     os.rename(path + ".new", path)
@@ -143,6 +145,8 @@ def run_saved(path: str, tools: Tools) -> list[str]:
             saved = _decoder.decode(file.read())
     except FileNotFoundError:
         return []
+    except msgspec.MsgspecError as error:
+        return [f"the undo list {path} can't be read: {error}"]
     errors = []
     for word in saved.undo:
         try:

@@ -48,14 +48,17 @@ def lock(here: Layout, uid: str) -> int:
 def fence(here: Layout, hierarchies: Hierarchies, uid: str, pod_cgroup: str, supervisor_id: str, for_good: bool) -> None:
     """Kill all of a pod and undo its containers and sandboxes; `for_good` its volumes, cgroup and folders too.
 
-    `pod_cgroup` is relative; `supervisor_id` may be "" if none ever was. Blocks, up to some 100 ms. Raises MinipodError
-    with everything that could not be undone.
+    `pod_cgroup` is relative; `supervisor_id` is the supervisor chosen last, "" if that isn't known: the one that has
+    the lock is found by its own word. Blocks, up to some 100 ms. Raises MinipodError with everything that could not be
+    undone.
     """
-    if supervisor_id:
-        own = f"{hierarchies.v2}/{here.supervisor_cgroup(supervisor_id)}"
+    for each in {supervisor_id, supervisor_of(here, uid)} - {""}:
+        own = f"{hierarchies.v2}/{here.supervisor_cgroup(each)}"
         kill(own)
         cgroups.rmdir(own)
     if not os.path.isdir(here.pod_run(uid)):
+        if for_good:
+            retire(here, uid)
         return
     held = lock(here, uid)
     if held < 0:
@@ -69,6 +72,15 @@ def fence(here: Layout, hierarchies: Hierarchies, uid: str, pod_cgroup: str, sup
         raise MinipodError(f"could not undo pod {uid}: " + "; ".join(errors))
     if for_good:
         retire(here, uid)
+
+
+def supervisor_of(here: Layout, uid: str) -> str:
+    """The id of the supervisor that took the pod's lock last, "" if none did."""
+    try:
+        with open(f"{here.pod_run(uid)}/supervisor") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
 
 
 def retire(here: Layout, uid: str) -> None:

@@ -92,15 +92,18 @@ class Worker:
         self._ask(msgspec.json.encode(DropLink(name)), ())
 
     def _ask(self, packet: bytes, fds: tuple[int, ...]) -> NetDone:
+        private = 0
         try:
             channel = Channel.connect(self._path)
         except Unreachable:
-            channel = _start_private()
+            channel, private = _start_private()
         try:
             channel.send(packet, fds)
             answer, _ = channel.recv()
         finally:
             channel.close()
+            if private:
+                os.waitpid(private, 0)
         if not answer:
             raise Unreachable("the netlink worker went away in the middle")
         reply = _replies.decode(answer)
@@ -117,14 +120,14 @@ def _exists(name: str) -> bool:
     return True
 
 
-def _start_private() -> Channel:
-    """A worker for one request only, when the node's isn't there: it ends when the channel closes."""
+def _start_private() -> tuple[Channel, int]:
+    """A worker for one request only, when the node's isn't there, and its pid: it ends when the channel closes."""
     ours, theirs = Channel.pair()
     os.set_inheritable(theirs.fileno(), True)
     code = f"import sys; sys.path[:] = {_SYS_PATH!r}; from minipod.runtime.netlink import serve; serve({theirs.fileno()})"
-    os.posix_spawn(sys.executable, [sys.executable, "-IS", "-c", code], {}, setsigmask=())
+    pid = os.posix_spawn(sys.executable, [sys.executable, "-IS", "-c", code], {}, setsigmask=())
     theirs.close()
-    return ours
+    return ours, pid
 
 
 # --- the worker itself ------------------------------------------------------------------------------------------

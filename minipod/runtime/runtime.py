@@ -26,7 +26,7 @@ from minipod.errors import Conflict, MinipodError, NotFound, PlanError
 from minipod.kernel import cgroups, process
 from minipod.plan import container as container_plan
 from minipod.plan import sandbox as sandbox_plan
-from minipod.plan.core import Context, Plan, Stage, execute, undo
+from minipod.plan.core import Context, Plan, Stage, execute, in_the_way, undo
 from minipod.plan.undo import run_saved, save
 from minipod.runtime import addresses
 from minipod.runtime.fence import plan_path, tools
@@ -91,24 +91,24 @@ class Runtime:
     # --- sandboxes ----------------------------------------------------------------------------------------------
 
     def run_sandbox(self, sandbox_id: str, config: SandboxConfig) -> SandboxInfo:
-        """Make a sandbox, or find it made. Raises PlanError; then nothing of it is left."""
+        """Make a sandbox, or find it made. Raises PlanError and Conflict; then nothing of it is left."""
         existing = self.sandboxes.get(sandbox_id)
         if existing and existing.info.state == "ready":
             return existing.info
-        config = self._settle(config)
-        sandbox = Sandbox(sandbox_id, config)
-        plan = sandbox_plan.sandbox(self.facts, sandbox_id, config)
-        name = f"sandbox-{sandbox_id}"
-        save(plan_path(self.facts.layout, self.uid, name), undo(plan))
-        try:
-            self._run_sandbox_plan(name, plan, sandbox)
-        except BaseException:
-            self._kill(sandbox_plan.cgroup(sandbox_id, config))
-            self._undo(name)
-            raise
+        settled = self._settle(config)
+        while True:
+            sandbox = Sandbox(sandbox_id, settled)
+            try:
+                self._make_sandbox(sandbox)
+                break
+            except Conflict:
+                # Of several supervisors that saw the same address free, one has it now. The others look again.
+                before, settled = settled, self._settle(config)
+                if settled.address4 == before.address4:
+                    raise
         self.sandboxes[sandbox_id] = sandbox
-        if config.address4:
-            addresses.remember(self.facts.layout, config.address4)
+        if settled.address4:
+            addresses.remember(self.facts.layout, settled.address4)
         self.loop.on_exit(sandbox.info.pid, lambda _: self._sandbox_died(sandbox))
         return sandbox.info
 
@@ -123,10 +123,10 @@ class Runtime:
         for container in self._inside(sandbox_id):
             self._kill(container_plan.cgroup(sandbox.config, container.info.id))
             self._undo(f"container-{container.info.id}")
+        sandbox.info = _replace(sandbox.info, state="notready", pid=0)
         self._kill(sandbox_plan.cgroup(sandbox_id, sandbox.config))
         self._close(sandbox)
         self._undo(f"sandbox-{sandbox_id}")
-        sandbox.info = _replace(sandbox.info, state="notready", pid=0)
 
     def remove_sandbox(self, sandbox_id: str) -> None:
         """Stop it and forget it and its containers."""
@@ -162,7 +162,7 @@ class Runtime:
             self.facts, sandbox.info.id, sandbox.config, container_id, container.config
         )
         name = f"container-{container_id}"
-        save(plan_path(self.facts.layout, self.uid, name), undo(plan))
+        self._save(name, plan)
         output = self._open_output(container)
         try:
             ran = self._run_container_plan(name, plan, container, output)
@@ -271,6 +271,25 @@ class Runtime:
         if self.door and self.door.stage == stage.name:
             self.door = None
 
+    def _save(self, name: str, plan: Plan) -> None:
+        """Write down how to undo a plan. Raises Conflict if that would undo what somebody else has made."""
+        other = in_the_way(plan)
+        if other:
+            raise Conflict(f"{other} is there already, and this isn't its owner: remove it, or use another id")
+        save(plan_path(self.facts.layout, self.uid, name), undo(plan))
+
+    def _make_sandbox(self, sandbox: Sandbox) -> None:
+        sandbox_id, config = sandbox.info.id, sandbox.config
+        plan = sandbox_plan.sandbox(self.facts, sandbox_id, config)
+        name = f"sandbox-{sandbox_id}"
+        self._save(name, plan)
+        try:
+            self._run_sandbox_plan(name, plan, sandbox)
+        except BaseException:
+            self._kill(sandbox_plan.cgroup(sandbox_id, config))
+            self._undo(name)
+            raise
+
     def _run_sandbox_plan(self, name: str, plan: Plan, sandbox: Sandbox) -> None:
         for stage in plan:
             if stage.where == "child":
@@ -341,6 +360,8 @@ class Runtime:
             raise MinipodError("could not undo: " + "; ".join(errors))
 
     def _sandbox_died(self, sandbox: Sandbox) -> None:
+        if sandbox.info.state != "ready":  # it was stopped
+            return
         self._close(sandbox)
         sandbox.info = _replace(sandbox.info, state="notready", pid=0)
         self.changed(sandbox.info)

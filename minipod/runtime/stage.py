@@ -9,6 +9,7 @@ A child reports to the supervisor over a packet socket that closes when it execs
     child ──Broken──▶           an operation failed
 """
 
+import gc
 import os
 import signal
 from typing import NoReturn
@@ -18,7 +19,7 @@ import msgspec
 from minipod.api.channel import Channel
 from minipod.api.messages import Door, Message
 from minipod.errors import KernelError, MinipodError, PlanError
-from minipod.kernel import process, syscalls
+from minipod.kernel import cgroups, process, syscalls
 from minipod.plan.core import Context, Stage, execute
 
 
@@ -67,7 +68,7 @@ def run_child(stage: Stage, fds: dict[str, int], door: Door | None = None) -> Ra
     ours, theirs = Channel.pair()
     born = os.open(stage.cgroup, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        pid, _ = syscalls.clone3_fork(cgroup_fd=born)
+        pid, _ = syscalls.clone3_fork(syscalls.CLONE_NEWPID if stage.new_pid else 0, born)
         if pid == 0:
             _child(stage, fds, door, theirs)
     finally:
@@ -92,7 +93,8 @@ def _listen(stage: Stage, channel: Channel, ran: Ran) -> Ran:
         elif isinstance(message, Terminal):
             ran.terminal = fds[0]
         elif isinstance(message, AtDoor):
-            os.kill(ran.pid, signal.SIGKILL)
+            # Not by ran.pid: after Fork there are two, and their words may come in either order.
+            cgroups.kill(stage.cgroup)
         elif isinstance(message, Leaving):
             left, ran.timings, ran.notes = True, message.timings, message.notes
         else:
@@ -136,6 +138,7 @@ def _child(stage: Stage, fds: dict[str, int], door: Door | None, channel: Channe
     """The child's whole life. It leaves by exec or by _exit, whatever happens."""
     context = _Child(fds, door, channel)
     try:
+        gc.disable()  # a collection would touch, and so copy, most of what is shared with the supervisor
         process.reset_signals()
         os.setsid()
         process.close_fds_except({0, 1, 2, *fds.values(), channel.fileno()})  # 0 to 2 until Stdio

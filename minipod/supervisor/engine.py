@@ -48,6 +48,10 @@ class Engine:
     # --- what happens -------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
+        meta = self.pod.metadata
+        if meta.deletion_timestamp and not self.journal.observed.deleted_at:
+            # Deleted while it had no supervisor: nothing of it is started any more.
+            self.record(observed.DeletionRequested(at=time.time(), grace=meta.deletion_grace_period_seconds or 0))
         self.step()
 
     def changed(self, info: SandboxInfo | ContainerInfo) -> None:

@@ -20,7 +20,7 @@ import msgspec
 
 from minipod.api.channel import Channel
 from minipod.api.messages import Launch, Launched, launches
-from minipod.errors import MinipodError
+from minipod.errors import MinipodError, Unreachable
 from minipod.kernel import cgroups, process, syscalls
 from minipod.kernel.cgroups import detect
 from minipod.names import layout
@@ -55,13 +55,31 @@ def main(fd: int) -> NoReturn:
         packet, fds = node.recv()
         if not packet:
             os._exit(0)  # the blanks see the end of their channels
-        blank = blanks.pop(0) if blanks else _fork_blank(base, node, blanks)
-        blank.channel.send(packet, tuple(fds))
-        launch = msgspec.json.decode(packet, type=_Glance)
-        node.send(msgspec.json.encode(Launched(launch.pod.metadata.uid, blank.pid, blank.id)))
-        blank.channel.close()
+        uid = msgspec.json.decode(packet, type=_Glance).pod.metadata.uid
+        taken = False
+        while not taken:
+            blank = blanks.pop(0) if blanks else _fork_blank(base, node, blanks)
+            # Before it begins: should it die at once, the node must know whose cgroup to clear away.
+            try:
+                node.send(msgspec.json.encode(Launched(uid, blank.pid, blank.id)))
+            except Unreachable:
+                os._exit(0)  # the next node will ask the next forge
+            taken = _hand_over(blank, packet, fds)
+            if not taken:
+                cgroups.rmdir(f"{base}{blank.id}")
         for received in fds:
             os.close(received)
+
+
+def _hand_over(blank: Blank, packet: bytes, fds: list[int]) -> bool:
+    """False if somebody killed the blank while it waited."""
+    try:
+        blank.channel.send(packet, tuple(fds))
+    except Unreachable:
+        return False
+    finally:
+        blank.channel.close()
+    return True
 
 
 class _Meta(msgspec.Struct):

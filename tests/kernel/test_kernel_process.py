@@ -113,7 +113,7 @@ def test_reap_takes_all_that_ended_and_leaves_the_others():
 def test_signals_that_python_ignores_or_blocks_are_given_back_before_exec():
     def block_and_reset():
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         process.reset_signals()
 
     assert int(status_after_exec(lambda: None)["SigIgn"], 16), "nothing to give back"

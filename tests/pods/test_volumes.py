@@ -6,6 +6,7 @@ import stat
 import pytest
 
 from tests.support.node import idle_after, mounted, pod, sh
+from tests.support.wait import wait_until
 
 
 def empty(name: str, **source) -> dict:
@@ -145,10 +146,10 @@ def test_what_was_made_for_a_host_path_stays_when_the_pod_goes(node, folder):
     ],
 )
 def test_a_host_path_of_another_type_keeps_the_pod_waiting(node, folder, kind, path):
-    manifest = pod("web", {"volumeMounts": mounted(h="/h")}, volumes=[host("h", folder / path, kind)])
-    result = node.apply(manifest, check=False)
-    assert result.returncode == 1
-    assert "hostPath type check failed" in result.stderr
+    volume = host("h", folder / path, kind)
+    node.apply(pod("web", {"volumeMounts": mounted(h="/h")}, volumes=[volume]), "--namespace=default")
+    wait_until(lambda: "FailedMount" in node.run("get", "events").stdout)
+    assert "hostPath type check failed" in node.run("get", "events").stdout
     assert node.status("web")["phase"] == "Pending"
 
 

@@ -47,25 +47,25 @@ def snapshot(roots: Sequence[str] = (), cgroups: str = "minipod", only_ours: boo
     """
     table = mounts.of_process("/proc/self")
     networking = {
-        "link": _counted(_links()),
-        "address": _counted(_addresses()),
-        "route": _counted(_routes()),
-        "rule": _counted(_rules()),
-        "neighbour": _counted(_neighbours()),
-        "nft": _counted(_nft()),
-        "socket": _counted(_listening_sockets()),
+        "link": counted(_links()),
+        "address": counted(_addresses()),
+        "route": counted(_routes()),
+        "rule": counted(_rules()),
+        "neighbour": counted(_neighbours()),
+        "nft": counted(_nft()),
+        "socket": counted(_listening_sockets()),
     }
     pids = [pid for pid in _pids() if not only_ours or _is_ours(pid)]
     return Host(
         {
             **networking,
-            "mount": _counted(_mounts(table)),
-            "cgroup": _counted(_cgroups(table, cgroups, only_ours)),
-            "process": _counted(_processes(pids)),
+            "mount": counted(_mounts(table)),
+            "cgroup": counted(_cgroups(table, cgroups, only_ours)),
+            "process": counted(_processes(pids)),
             "namespace": _namespaces(pids, table),
-            "ipc": _counted(_ipc()),
-            "file": _counted(_files(roots)),
-            "sysctl": _counted(_sysctls()),
+            "ipc": counted(_ipc()),
+            "file": counted(_files(roots)),
+            "sysctl": counted(_sysctls()),
         }
     )
 
@@ -80,12 +80,17 @@ def difference(before: Host, after: Host) -> list[str]:
     return lines
 
 
-def leaks(before: Host, look: Callable[[], Host], seconds: float = 5) -> list[str]:
-    """The difference that remains: namespaces, links and zombies go away a moment after their last user."""
+def leaks(
+    before: Host, look: Callable[[], Host], seconds: float = 5, stays: tuple[str, ...] = ()
+) -> list[str]:
+    """The difference that remains: namespaces, links and zombies go away a moment after their last user.
+
+    Lines that begin with one of `stays` are no leaks.
+    """
     last: list[str] = []
 
     def nothing() -> bool:
-        last[:] = difference(before, look())
+        last[:] = [line for line in difference(before, look()) if not line.startswith(stays)]
         return not last
 
     try:
@@ -95,7 +100,7 @@ def leaks(before: Host, look: Callable[[], Host], seconds: float = 5) -> list[st
     return last
 
 
-def _counted(facts: Iterable[str]) -> Facts:
+def counted(facts: Iterable[str]) -> Facts:
     """Two of the same (a mount over itself, say) are two facts."""
     seen: dict[str, int] = {}
     for fact in facts:

@@ -10,6 +10,7 @@ Nothing of it outlives the tests: its PID namespace ends with pytest, and takes 
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -148,9 +149,9 @@ class Node:
     def delete(self, *names: str, flags: Sequence[str] = ("--now",)) -> None:
         self.run("delete", "pod", *names, *flags)
 
-    def delete_all(self) -> None:
-        for namespace, names in _by_namespace(self.names()).items():
-            self.run("delete", "pod", *names, "-n", namespace, "--grace-period=0", "--force")
+    def delete_all(self, keep: Sequence[str] = ()) -> None:
+        for namespace, names in _by_namespace(sorted({*self.names()} - {*keep})).items():
+            self.run("delete", "pod", *names, "-n", namespace, "--now")
 
     # --- what a pod is
 
@@ -206,14 +207,34 @@ class Node:
     def _look(self) -> host.Host:
         seen = host.snapshot([self.home], cgroups=self.layout.cgroup)
         files = {path: "" for path in seen.facts["file"] if not path.endswith(_KEPT)}
-        return host.Host({**seen.facts, "file": files})
+        return host.Host(seen.facts | {"file": files} | self._without_blanks(seen))
 
-    def leaks(self, before: host.Host, seconds: float = 5) -> list[str]:
-        return host.leaks(before, self.look, seconds)
+    def _without_blanks(self, seen: host.Host) -> dict[str, host.Facts]:
+        """The forge keeps a number of blank supervisors, each in a cgroup of its own: others after every pod."""
+        own = re.compile(r"^\d+ started at tick \d+: (minipod: (?!supervisor).*)")
+        processes = host.counted(own.sub(r"\1", line) for line in seen.facts["process"])
+        blank = re.compile(rf"({self.layout.cgroup}/supervisors)/[0-9a-f]{{12}}$")
+        return {
+            "process": processes,
+            "cgroup": host.counted(blank.sub(r"\1/<id>", path) for path in seen.facts["cgroup"]),
+        }
 
-    # --- the end
+    def leaks(self, before: host.Host, stays: tuple[str, ...] = ()) -> list[str]:
+        return host.leaks(before, self.look, stays=stays)
+
+    # --- beginning and end
+
+    def start(self) -> None:
+        """Start it, and wait until its helpers are there: what they hold is part of what pods leave as it was."""
+        self.run("node", "start")
+        ready = {"minipod: netlink worker", "minipod: forge", "minipod: blank supervisor (#2)"}
+        wait_until(
+            lambda: ready <= self.look().facts["process"].keys(), what="the node's helpers to be ready"
+        )
 
     def stop(self, pods: bool = True) -> None:
+        if pods:
+            self.delete_all()  # at once: node stop --pods asks nicely, and waits
         self.run("node", "stop", *(["--pods"] if pods else []))
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ All run in the supervisor, in the node's own mount namespace.
 import functools
 import os
 
+from minipod.errors import Conflict
 from minipod.kernel import cgroups, devices, syscalls
 from minipod.plan.core import Context, HostOp, Op
 from minipod.plan.undo import RemoveTree, Rmdir, Umount, Unclaim, Undo, Unlink
@@ -68,7 +69,10 @@ class Claim(HostOp, frozen=True):
     owner: str
 
     def run(self, context: Context) -> None:
-        os.symlink(self.owner, self.path)
+        try:
+            os.symlink(self.owner, self.path)
+        except FileExistsError:
+            raise Conflict(f"{self.path} is taken") from None
 
     def explain(self) -> str:
         return f"ln -s {self.owner} {self.path}"

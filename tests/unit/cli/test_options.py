@@ -3,8 +3,8 @@ import shlex
 
 import pytest
 
-from minipod.cli.main import VERBS, load, run
-from minipod.cli.options import Args, Command, Option, UsageError, parse
+from minipod.cli.main import run
+from minipod.cli.options import VERBS, Args, Command, Option, UsageError, load, parse
 
 ALL_VERBS = [verb for group in VERBS.values() for verb in group]
 

@@ -54,7 +54,7 @@ def test_the_node_is_a_daemon(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("LANG", "C.UTF-8")
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)
-    sock = start.start_node()
+    sock = start.start_node(print)
     seen = json.loads(client.send(sock, "GET", "/").read())
     sock.close()
     os.close(reader)
@@ -75,7 +75,7 @@ def test_a_node_that_dies_is_quoted(home: Path, monkeypatch: pytest.MonkeyPatch)
     (home / "log").mkdir()
     (home / "log/minipod.log").write_text("of yesterday\n")
     with pytest.raises(Unreachable, match=r"^the node can't start:\nno cgroup2 here$"):
-        start.start_node()
+        start.start_node(print)
 
 
 def test_a_node_that_never_answers_is_reported(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_a_node_that_never_answers_is_reported(home: Path, monkeypatch: pytest.M
     fork = os.fork
     monkeypatch.setattr(os, "fork", lambda: children.append(fork()) or children[-1])
     with pytest.raises(Unreachable, match=r"doesn't answer on .* after 0 s; see .*minipod.log"):
-        start.start_node()
+        start.start_node(print)
     os.kill(children[0], signal.SIGKILL)
     os.waitpid(children[0], 0)
 
@@ -99,7 +99,7 @@ def test_several_commands_at_once_start_one_node(home: Path) -> None:
         start.command = lambda module: [sys.executable, "-c", {NODE!r}]
         start.has_unit = lambda: False
         os.geteuid = lambda: 0
-        start.start_node().close()
+        start.start_node(print).close()
     """)
     starters = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(5)]
     assert [starter.wait(20) for starter in starters] == [0] * 5
@@ -114,7 +114,7 @@ def test_several_commands_at_once_start_one_node(home: Path) -> None:
 def test_only_root_is_asked_to_start_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(Unreachable, match="try it with sudo"):
-        start.start_node()
+        start.start_node(print)
     assert not (home / "run").exists()
 
 

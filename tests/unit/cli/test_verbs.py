@@ -185,6 +185,7 @@ def test_standard_input_is_a_file_too(node: FakeNode) -> None:
 def test_a_wrong_command_line_is_refused_before_anything_is_sent(home: Path, line: str, message: str) -> None:
     result = minipod(*line.split())
     assert message in result.stderr.decode()
+    assert result.stderr.startswith(b"error: ")
     assert (result.returncode, result.stdout) == (1, b"")
     assert not (home / "run").exists()
 

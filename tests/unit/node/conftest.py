@@ -32,9 +32,9 @@ class FakePods:
         self.started: list[str] = []
         self.deleted: list[tuple[str, float | None]] = []
         self.sockets: list[int] = []
-        self.on_start: Callable[[Any], Any] = lambda pod: None
+        self.on_start: Callable[[Any], Any] = lambda _: None
         self.on_delete: Callable[[str], Any] = objects.pod_gone
-        self.on_exec: Callable[[Any, int], Any] = lambda request, fd: None
+        self.on_exec: Callable[[Any, int], Any] = lambda *_: None
 
     async def start(self, pod, door=None):
         self.started.append(pod.metadata.name)
@@ -120,6 +120,12 @@ def manifest(name: str, *containers: str, **spec: Any) -> dict[str, Any]:
     }
 
 
+async def until(condition: Callable[[], Any]) -> None:
+    """Let the others run until `condition` holds."""
+    while not condition():  # noqa: ASYNC110 - what is waited for has no event
+        await asyncio.sleep(0.002)
+
+
 class World(NamedTuple):
     """Everything a test may look at or turn."""
 
@@ -127,6 +133,7 @@ class World(NamedTuple):
     objects: Objects
     pods: FakePods
     client: Client
+    connections: Callable[[], int]  # how many the server has
 
 
 @asynccontextmanager
@@ -150,7 +157,7 @@ async def world(home: str) -> AsyncIterator[World]:
     try:
         with short_path(here.socket) as short:
             async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(short)) as session:
-                yield World(node, objects, pods, Client(session))
+                yield World(node, objects, pods, Client(session), lambda: len(runner.server.connections))
     finally:
         hub.close()
         await runner.cleanup()
@@ -160,8 +167,8 @@ async def world(home: str) -> AsyncIterator[World]:
 @pytest.fixture
 def in_world(tmp_path) -> Callable[[Callable[[World], Coroutine[Any, Any, Any]]], Any]:
     """Runs a coroutine function with a World, for at most ten seconds; again with the same folder, if asked again."""
-    for folder in ("lib", "run"):
-        (tmp_path / folder).mkdir()
+    for folder in ("lib/images/names", "run"):
+        (tmp_path / folder).mkdir(parents=True)
 
     def run(test: Callable[[World], Coroutine[Any, Any, Any]]) -> Any:
         async def whole() -> Any:

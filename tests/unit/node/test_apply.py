@@ -12,7 +12,7 @@ from minipod.spec.types import (
     ContainerStatus,
     PodStatus,
 )
-from tests.unit.node.conftest import RUNNING, manifest, text
+from tests.unit.node.conftest import RUNNING, manifest, text, until
 
 
 def test_a_pod_is_created_then_unchanged_then_configured(in_world):
@@ -22,7 +22,11 @@ def test_a_pod_is_created_then_unchanged_then_configured(in_world):
             await it.client.apply(manifest("web")),
             await it.client.apply(manifest("web") | {"metadata": {"name": "web", "labels": {"a": "b"}}}),
         ]
-        assert [each.out for each in answers] == ["pod/web created", "pod/web unchanged", "pod/web configured"]
+        assert [each.out for each in answers] == [
+            "pod/web created",
+            "pod/web unchanged",
+            "pod/web configured",
+        ]
         assert [each.code for each in answers] == [0, 0, 0]
         assert it.objects.pod("default", "web").metadata.labels == {"a": "b"}
         assert it.pods.started == ["web"]
@@ -56,7 +60,9 @@ def test_an_image_cant_be_changed_yet(in_world):
         changed = manifest("web")
         changed["spec"]["containers"][0]["image"] = "busybox:2"
         answer = await it.client.apply(changed)
-        assert answer.err.startswith('The Pod "web" is invalid: spec.containers[0].image: Forbidden: the image')
+        assert answer.err.startswith(
+            'The Pod "web" is invalid: spec.containers[0].image: Forbidden: the image'
+        )
 
     in_world(test)
 
@@ -111,7 +117,9 @@ def test_a_namespace_asked_for_and_another_in_the_manifest_are_a_contradiction(i
     async def test(it):
         other = manifest("web") | {"metadata": {"name": "web", "namespace": "other"}}
         answer = await it.client.apply(other, namespace="mine")
-        assert 'the namespace from the provided object "other" does not match the namespace "mine"' in answer.err
+        assert (
+            'the namespace from the provided object "other" does not match the namespace "mine"' in answer.err
+        )
         assert (await it.client.apply(other)).out == "pod/web created"
         assert it.objects.pod("other", "web")
 
@@ -144,8 +152,7 @@ def test_a_client_that_leaves_while_its_pods_are_started_stops_nothing(in_world)
         request.cancel()
         await asyncio.gather(request, return_exceptions=True)
         go_on.set()
-        while it.pods.started != ["a", "b"]:
-            await asyncio.sleep(0)
+        await until(lambda: it.pods.started == ["a", "b"])
 
     in_world(test)
 
@@ -164,7 +171,7 @@ def test_a_pod_that_the_forge_cant_take_is_reported(in_world):
 
 def test_a_pod_that_is_being_deleted_isnt_created_again_without_a_word(in_world):
     async def test(it):
-        it.pods.on_delete = lambda uid: None
+        it.pods.on_delete = lambda _: None
         await it.client.apply(manifest("web"))
         await it.client.verb("POST", "delete", name="web", wait="false")
         answer = await it.client.apply(manifest("web"))
@@ -210,21 +217,19 @@ def terminated(code, reason):
     return ContainerState(terminated=ContainerStateTerminated(exit_code=code, reason=reason))
 
 
-def test_wait_returns_when_every_container_of_every_pod_has_started(in_world):
+def test_wait_tells_how_far_it_is_and_returns_when_every_container_of_every_pod_has_started(in_world):
     async def test(it):
-        def begin(pod):
-            name = pod.metadata.name
-            loop.call_soon(lambda: it.pods.report(name, app=waiting("ContainerCreating"), two=RUNNING))
-            loop.call_soon(loop.call_soon, lambda: it.pods.report(name, app=RUNNING, two=RUNNING))
-
-        loop = asyncio.get_running_loop()
-        it.pods.on_start = begin
-        answer = await it.client.apply(manifest("a", "app", "two"), manifest("b", "app", "two"), wait="true")
-        assert (answer.code, answer.err) == (0, "")
-        assert all(
-            state.state.running for pod in it.objects.pods() for state in pod.status.container_statuses
-        )
-        assert "pod/a" in answer.progress
+        creating = waiting("ContainerCreating")
+        it.pods.on_start = lambda pod: it.pods.report(pod.metadata.name, app=creating, two=RUNNING)
+        body = text(manifest("a", "app", "two"), manifest("b", "app", "two"))
+        url = it.client.url("/minipod/v1/apply", {"wait": "true"})
+        async with it.client.session.post(url, data=body) as response:
+            lines = [await response.content.readline() for _ in range(3)]
+            assert lines[2] == b"p pod/a ContainerCreating, pod/b ContainerCreating\n"
+            it.pods.report("a", app=RUNNING, two=RUNNING)
+            assert await response.content.readline() == b"p pod/b ContainerCreating\n"
+            it.pods.report("b", app=RUNNING, two=RUNNING)
+            assert await response.content.read() == b"x0\n"
 
     in_world(test)
 
@@ -248,7 +253,7 @@ def test_wait_returns_when_every_container_of_every_pod_has_started(in_world):
 )
 def test_wait_tells_a_container_that_has_run_from_one_that_cant(in_world, state, code, error):
     async def test(it):
-        it.pods.on_start = lambda pod: it.pods.report("web", app=state)
+        it.pods.on_start = lambda _: it.pods.report("web", app=state)
         answer = await it.client.apply(manifest("web"), wait="true")
         assert (answer.code, answer.err) == (code, error)
 

@@ -1,6 +1,6 @@
 import asyncio
 
-from tests.unit.node.conftest import manifest, text
+from tests.unit.node.conftest import manifest, text, until
 
 
 def test_delete_asks_the_supervisor_and_waits_until_the_pod_is_gone(in_world):
@@ -9,8 +9,7 @@ def test_delete_asks_the_supervisor_and_waits_until_the_pod_is_gone(in_world):
         it.pods.on_delete = ending.append
         await it.client.apply(manifest("web", terminationGracePeriodSeconds=7))
         request = asyncio.create_task(it.client.verb("POST", "delete", kind="pod", name="web"))
-        while not ending:
-            await asyncio.sleep(0)
+        await until(lambda: ending)
         pod = it.objects.pod("default", "web")
         assert pod.metadata.deletion_grace_period_seconds == 7
         assert not request.done()
@@ -24,7 +23,7 @@ def test_delete_asks_the_supervisor_and_waits_until_the_pod_is_gone(in_world):
 
 def test_delete_need_not_wait_and_can_be_given_a_grace(in_world):
     async def test(it):
-        it.pods.on_delete = lambda uid: None
+        it.pods.on_delete = lambda _: None
         await it.client.apply(manifest("web"))
         answer = await it.client.verb("POST", "delete", name="web", grace="0", wait="false")
         assert answer.out == 'pod "web" deleted'
@@ -52,7 +51,9 @@ def test_a_manifest_names_what_is_deleted_even_if_it_isnt_valid_any_more(in_worl
         body = text({"apiVersion": "v1", "kind": "List", "items": [manifest("a")]}, bad, manifest("c"))
         answer = await it.client.verb("POST", "delete", body, source="pods.yaml")
         assert answer.out == 'pod "a" deleted\npod "b" deleted'
-        assert answer.err == 'Error from server (NotFound): error when deleting "pods.yaml": pods "c" not found'
+        assert (
+            answer.err == 'Error from server (NotFound): error when deleting "pods.yaml": pods "c" not found'
+        )
 
     in_world(test)
 
@@ -60,7 +61,9 @@ def test_a_manifest_names_what_is_deleted_even_if_it_isnt_valid_any_more(in_worl
 def test_a_manifest_of_something_else_deletes_nothing(in_world):
     async def test(it):
         await it.client.apply(manifest("a"))
-        answer = await it.client.verb("POST", "delete", text(manifest("a"), {"kind": "Service"}), source="x.yaml")
+        answer = await it.client.verb(
+            "POST", "delete", text(manifest("a"), {"kind": "Service"}), source="x.yaml"
+        )
         assert answer.code == 1
         assert "'Service' is no kind that can be deleted" in answer.err
         assert it.pods.deleted == []

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from minipod.spec.types import Event, PodStatus
-from tests.unit.node.conftest import RUNNING, manifest
+from tests.unit.node.conftest import RUNNING, manifest, until
 
 
 def test_the_table_has_kubectls_columns_and_names_what_is_missing(in_world):
@@ -47,7 +47,10 @@ def test_nothing_to_show_is_said_on_stderr(in_world, query, error):
     [
         ({"kind": "deployments"}, 'error: the server doesn\'t have a resource type "deployments"'),
         ({"output": "xml"}, 'error: unable to match a printer suitable for the output format "xml"'),
-        ({"all": "true", "name": "web"}, "error: a resource cannot be retrieved by name across all namespaces"),
+        (
+            {"all": "true", "name": "web"},
+            "error: a resource cannot be retrieved by name across all namespaces",
+        ),
         ({"selector": "a=b", "name": "web"}, "error: name cannot be provided when a selector is specified"),
         ({"selector": "=="}, "error: unable to parse label selector"),
     ],
@@ -113,8 +116,7 @@ def test_a_watch_ends_with_an_error_when_the_node_stops(in_world):
     async def test(it):
         await it.client.apply(manifest("web"))
         watching = asyncio.create_task(it.client.verb("GET", "get", kind="pods", watch="true"))
-        while not it.objects._hub._watches:
-            await asyncio.sleep(0)
+        await until(lambda: it.objects._hub._watches)
         it.objects._hub.close()
         answer = await watching
         assert (answer.code, answer.err) == (1, "error: the node is stopping: watch ended")
@@ -126,7 +128,9 @@ def test_events_have_a_table_of_their_own(in_world):
     async def test(it):
         await it.client.apply(manifest("web"))
         uid = it.objects.pod("default", "web").metadata.uid
-        it.objects.event_happened(uid, Event(type="Normal", reason="Started", message="Started container app"))
+        it.objects.event_happened(
+            uid, Event(type="Normal", reason="Started", message="Started container app")
+        )
         answer = await it.client.verb("GET", "get", kind="events")
         head, line = answer.out.splitlines()
         assert head.split() == ["LAST", "SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"]

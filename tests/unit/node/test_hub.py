@@ -28,7 +28,7 @@ def test_a_watcher_gets_what_it_wants_in_order():
 def test_a_watcher_that_left_is_told_nothing_more():
     async def main():
         hub = Hub()
-        with hub.watch(lambda each: True) as watch:
+        with hub.watch(lambda _: True) as watch:
             pass
         hub.publish(change("a"))
         watch.end()
@@ -42,7 +42,7 @@ def test_a_watcher_that_falls_behind_too_far_is_cut_off_and_misses_nothing_befor
 
     async def main():
         hub = Hub()
-        with hub.watch(lambda each: True) as watch:
+        with hub.watch(lambda _: True) as watch:
             for name in "abcde":
                 hub.publish(change(name))
             return await names(watch)
@@ -54,7 +54,7 @@ def test_a_watch_begun_when_the_node_is_stopping_ends_at_once():
     async def main():
         hub = Hub()
         hub.close()
-        with hub.watch(lambda each: True) as watch:
+        with hub.watch(lambda _: True) as watch:
             return await names(watch)
 
     assert asyncio.run(main()) == []

@@ -34,6 +34,7 @@ def test_a_created_pod_has_uid_time_and_version_and_can_be_found_both_ways(opene
     assert made.metadata.uid
     assert made.metadata.creation_timestamp.endswith("Z")
     assert made.metadata.resource_version == opened.version == "1"
+    assert (made.status.phase, made.status.qos_class) == ("Pending", "BestEffort")
     assert opened.pod("default", "web") is opened.pod_by_uid(made.metadata.uid) is made
 
 
@@ -86,7 +87,10 @@ def test_the_same_event_again_is_counted(opened):
     for _ in range(3):
         opened.event_happened(uid, event())
     opened.event_happened(uid, event("another"))
-    assert sorted((each.message, each.count) for each in opened.list_events()) == [("another", 1), ("hello", 3)]
+    assert sorted((each.message, each.count) for each in opened.list_events()) == [
+        ("another", 1),
+        ("hello", 3),
+    ]
 
 
 def test_a_supervisor_counts_for_itself_and_may_tell_again_what_it_told_before(opened):

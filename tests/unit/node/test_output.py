@@ -8,9 +8,28 @@ from minipod.spec.types import ObjectMeta, Pod
 from minipod.spec.yamlio import documents
 
 # What YAML can hold without escapes that only JSON has; the characters of container output are not in specs.
-TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufeff\ufffe\uffff\x85\u2028\u2029"))
+TEXT = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufeff\ufffe\uffff\x85\u2028\u2029")
+)
 AWKWARD = st.sampled_from(
-    ["y", "N", "on", "null", "~", "1e3", "0o17", "22:22", "2001-12-14", "=", "<<", ".5", "0x1F", "- a", "a: b", ""]
+    [
+        "y",
+        "N",
+        "on",
+        "null",
+        "~",
+        "1e3",
+        "0o17",
+        "22:22",
+        "2001-12-14",
+        "=",
+        "<<",
+        ".5",
+        "0x1F",
+        "- a",
+        "a: b",
+        "",
+    ]
 )
 LINES = st.lists(TEXT, min_size=1, max_size=4).map("\n".join)
 

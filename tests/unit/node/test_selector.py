@@ -38,5 +38,5 @@ def test_events_are_selected_by_their_object():
     event = Event(involved_object=ObjectReference(kind="Pod", name="web"), type="Normal", reason="Started")
     assert selector.event_fields("involvedObject.name=web,type!=Warning")(event)
     assert not selector.event_fields("involvedObject.name=db")(event)
-    with pytest.raises(BadQuery, match="involvedObject.uid"):
+    with pytest.raises(BadQuery, match=r"involvedObject\.uid"):
         selector.event_fields("spec.nodeName=x")

@@ -47,7 +47,10 @@ def test_a_name_that_is_taken_is_a_conflict_and_nothing_of_the_transaction_stays
 def test_a_watch_can_go_on_from_any_version_that_is_kept(path):
     opened = Store(path)
     opened.write([row(1), row(2, "MODIFIED"), row(3, "DELETED")])
-    assert [(version, type_) for version, type_, _, _ in opened.changes(1)] == [(2, "MODIFIED"), (3, "DELETED")]
+    assert [(version, type_) for version, type_, _, _ in opened.changes(1)] == [
+        (2, "MODIFIED"),
+        (3, "DELETED"),
+    ]
     assert opened.changes(3) == []
     opened.close()
 

@@ -162,7 +162,13 @@ def test_repeated_events_tell_how_often_and_since_when():
         first_timestamp="2026-11-22T11:58:00Z",
         last_timestamp="2026-11-22T11:59:57Z",
     )
-    assert tables.event_row(event, NOW, False) == ["3s (x4 over 2m)", "Warning", "BackOff", "pod/web", "again"]
+    assert tables.event_row(event, NOW, False) == [
+        "3s (x4 over 2m)",
+        "Warning",
+        "BackOff",
+        "pod/web",
+        "again",
+    ]
 
 
 def test_columns_are_three_spaces_apart_and_the_last_isnt_padded():

@@ -249,8 +249,9 @@ class Simulation:
 
     def _ended(self, info, exit_code):
         known = self.observed.known(info.name)
-        if known.latest and known.latest.id == info.id and known.latest.state == "exited":
-            return
+        alive = known.latest.id if known.running else ""
+        if info.id not in (alive, known.starting):
+            return  # it was stopped before
         self._table(info.name).ended = self.now
         reason = info.reason or ("Error" if exit_code else "Completed")
         ended = replace(info, state="exited", exit_code=exit_code, finished_at=self.now, reason=reason)

@@ -1,12 +1,13 @@
 """What holds for every pod, whatever happens to it. Most of it is checked in simulation.py, at each step."""
 
 import msgspec
-from hypothesis import event, given
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from minipod.supervisor.observed import AnyFact, replay
 from tests.unit.supervisor.simulation import FOREVER, T0, Run, Simulation, make_pod
 
+ANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FAILURES = ("ErrImagePull", "ErrImageNeverPull", "CreateContainerConfigError", "RunContainerError")
 
 durations = st.sampled_from([0.5, 3.0, 11.0, 45.0, 700.0])
@@ -18,9 +19,8 @@ runs = st.builds(
     start_seconds=st.sampled_from([0, 0, 2.0]),
     stop_seconds=st.sampled_from([0.0, 1.0, 15.0, FOREVER]),
 )
-accidents = st.lists(
-    st.tuples(st.integers(0, 2000), st.sampled_from(["kill_pause", "lose_supervisor"])), max_size=3
-)
+moments = st.one_of(st.integers(0, 15), st.integers(0, 2500))
+accidents = st.lists(st.tuples(moments, st.sampled_from(["kill_pause", "lose_supervisor"])), max_size=3)
 
 
 @st.composite
@@ -60,6 +60,7 @@ def settled(pod, known):
     )
 
 
+@ANY
 @given(simulations())
 def test_a_pod_never_gets_stuck(simulation):
     simulation.run(20_000)
@@ -74,7 +75,8 @@ def test_a_pod_never_gets_stuck(simulation):
         assert initializing or any(observed.known(c.name).running for c in pod.spec.containers)
 
 
-@given(simulations(), st.integers(0, 2500), st.sampled_from([0, 1, 5, 30]))
+@ANY
+@given(simulations(), moments, st.sampled_from([0, 1, 5, 30]))
 def test_a_deleted_pod_is_gone_when_its_grace_is_over(simulation, seconds, grace):
     simulation.at(seconds, simulation.delete, grace)
     simulation.run(20_000)
@@ -83,7 +85,8 @@ def test_a_deleted_pod_is_gone_when_its_grace_is_over(simulation, seconds, grace
     assert simulation.now <= T0 + seconds + max(grace, 2 + 2) + 1
 
 
-@given(simulations(), st.integers(0, 100), st.integers(0, 20))
+@ANY
+@given(simulations(), moments, st.integers(0, 20))
 def test_a_second_deletion_can_only_hurry(simulation, seconds, later):
     simulation.at(seconds, simulation.delete, 30)
     simulation.at(seconds + later, simulation.delete, 0)
@@ -93,7 +96,8 @@ def test_a_second_deletion_can_only_hurry(simulation, seconds, later):
     assert simulation.now <= T0 + seconds + min(30, later) + 2 + 2 + 1
 
 
-@given(simulations(), st.integers(0, 2500))
+@ANY
+@given(simulations(), moments)
 def test_the_journal_tells_everything(simulation, seconds):
     simulation.at(seconds, simulation.delete, 5)
     simulation.run(1500)

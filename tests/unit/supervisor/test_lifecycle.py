@@ -13,6 +13,8 @@ from minipod.supervisor.lifecycle import (
 )
 from tests.unit.supervisor.simulation import FOREVER, T0, Run, Simulation, make_pod
 
+NO_IMAGE = Run(failure="ErrImageNeverPull")
+
 
 def each_time(**runs):
     """Each start of a container comes to the same: each_time(a=Run(…))."""
@@ -57,12 +59,12 @@ def test_init_containers_run_one_after_another_before_the_others():
 
 
 def test_a_container_that_cannot_be_started_does_not_stop_the_following():
-    simulation = Simulation(make_pod("ab"), each_time(a=Run(failure="ErrImageNeverPull"))).run(5)
+    simulation = Simulation(make_pod("ab"), each_time(a=NO_IMAGE)).run(5)
     assert names(simulation) == ["a", "b"]
 
 
 def test_an_init_container_that_cannot_be_started_holds_back_the_following():
-    simulation = Simulation(make_pod("a", inits="ij"), each_time(i=Run(failure="ErrImageNeverPull"))).run(5)
+    simulation = Simulation(make_pod("a", inits="ij"), each_time(i=NO_IMAGE)).run(5)
     assert names(simulation) == ["i"]
 
 
@@ -305,8 +307,18 @@ def test_under_never_a_pod_that_ran_and_lost_its_sandbox_has_failed(accident):
     assert len(simulation.actions(RunSandbox)) == 1
 
 
+def test_under_never_a_pod_that_lost_its_sandbox_while_initializing_has_failed():
+    simulation = Simulation(
+        make_pod("a", inits="ij", policy="Never"), each_time(i=Run(seconds=2), j=NO_IMAGE)
+    )
+    simulation.at(10, simulation.kill_pause)
+    simulation.run(100)
+    assert finish(simulation).message == "The pod's sandbox ended, and its restartPolicy is Never"
+    assert simulation.starts("i") == [0]
+
+
 def test_under_never_a_sandbox_lost_before_anything_ran_is_replaced():
-    simulation = Simulation(make_pod("a", policy="Never"), in_turn(a=[Run(failure="ErrImageNeverPull")]))
+    simulation = Simulation(make_pod("a", policy="Never"), in_turn(a=[NO_IMAGE]))
     simulation.at(5, simulation.kill_pause)
     simulation.run(100)
     assert simulation.phases == ["Pending", "Running"]

@@ -67,6 +67,13 @@ def test_a_deleted_pod_runs_until_its_last_container_has_ended_and_has_failed_th
     assert simulation.phases == ["Pending", "Running", "Failed"]
 
 
+def test_a_pod_deleted_while_a_container_is_restarted_has_not_ended_before_that():
+    simulation = Simulation(make_pod(), after(a=[CRASH, Run(start_seconds=5, stop_seconds=1)]))
+    simulation.at(3, simulation.delete, 10)
+    assert simulation.run(4).status().phase == "Running"
+    assert simulation.run(60).phases == ["Pending", "Running", "Failed"]
+
+
 def test_a_new_sandbox_initializes_again():
     simulation = Simulation(make_pod("a", inits="i"), after(i=[DONE, Run(seconds=20)]))
     simulation.at(10, simulation.kill_pause)
