@@ -2,8 +2,8 @@
 
 One setting, MINIPOD_HOME, moves everything elsewhere, so that several nodes run side by side:
 
-    unset               /var/lib/minipod   /run/minipod   /var/log     bridge minipod0   10.244.0.0/24   cgroup minipod
-    MINIPOD_HOME=/x     /x/lib             /x/run         /x/log       mp<hash>0         10.<hash>/24    cgroup minipod-<hash>
+    unset             /var/lib/minipod   /run/minipod   /var/log   minipod0    10.244.0.0/24   cgroup minipod
+    MINIPOD_HOME=/x   /x/lib             /x/run         /x/log     mp<hash>0   10.<hash>/24    cgroup minipod-<hash>
 
 Below /run nothing survives a boot; /var/lib/minipod does.
 """
@@ -13,7 +13,7 @@ import zlib
 
 
 class Layout:
-    """Where one node keeps what; all paths absolute. (A plain class: the command line imports this, and little else.)"""
+    """Where one node keeps what; all paths absolute. A plain class: the command line imports it, and little else."""
 
     home: str  # "" for the machine's own node
     lib: str  # store, images, what a pod has on disk
@@ -124,7 +124,7 @@ def layout(home: str | None = None) -> Layout:
             table="minipod",
             cgroup=cgroup or "minipod",
             subnet4="10.244.0",
-            subnet6="fd6d:706f:6400:0",
+            subnet6="fd6d:706f:6400:1",
         )
     home = os.path.abspath(home)
     mark = f"{zlib.crc32(home.encode()):08x}"
@@ -141,5 +141,5 @@ def layout(home: str | None = None) -> Layout:
         cgroup=cgroup or f"minipod-{mark}",
         # 10.64.0.0/10 holds the private nodes; the machine's own node is outside it.
         subnet4=f"10.{64 + int(mark[:2], 16) % 64}.{int(mark[2:4], 16)}",
-        subnet6=f"fd6d:706f:{mark[:4]}:{mark[4:]}",
+        subnet6=f"fd6d:706f:{int(mark[:4], 16) or 1:x}:{int(mark[4:], 16) or 1:x}",
     )

@@ -6,6 +6,7 @@ import socket
 
 from minipod.errors import Unreachable
 
+READY = b"ready"  # the first packet of a process that was started and can be used now
 MAX_PACKET = 4 << 20
 MAX_FDS = 16
 

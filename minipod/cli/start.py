@@ -31,13 +31,13 @@ def start_node(progress: "Callable[[bytes], None]") -> _socket.socket:
     """
     if os.geteuid() != 0:
         raise Unreachable("minipod's node isn't running, and only root can start it: try it with sudo")
-    run = layout().run
-    os.makedirs(run, mode=0o755, exist_ok=True)
-    lock = os.open(f"{run}/start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lib = layout().lib
+    os.makedirs(lib, mode=0o711, exist_ok=True)
+    lock = os.open(f"{lib}/start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         # Someone else may have started it while we waited.
-        return _settled(f"{run}/node.lock") or (
+        return _settled(f"{lib}/node.lock") or (
             _by_systemd(progress) if has_unit() else _by_ourselves(progress)
         )
     finally:

@@ -125,7 +125,7 @@ def _namespace(kind: str) -> Feature:
 def _cgroup2(hierarchies: cgroups.Hierarchies) -> Feature:
     if not hierarchies.v2:
         return Feature("cgroup2", False, "not mounted", "mount -t cgroup2 none /sys/fs/cgroup/unified")
-    directory = f"{hierarchies.v2}/minipod-check-{os.getpid()}"
+    directory = f"{hierarchies.v2}/minipod-check-{os.urandom(4).hex()}"
     try:
         cgroups.mkdir(directory)
         try:

@@ -14,7 +14,7 @@ from minipod.kernel import files, syscalls
 NAMESPACES = ("net", "ipc", "uts", "pid", "mnt", "cgroup", "user")
 _LAST_FD = 0xFFFFFFFF
 _arguments: tuple[int, int] | None = None
-# What Python ignores (SIGPIPE, SIGXFSZ), what was ignored when it started, as nohup does, and SIGCHLD as the forge does.
+# What Python ignores (SIGPIPE, SIGXFSZ), what it found ignored when it started (nohup), and SIGCHLD, as the forge does.
 _IGNORED = tuple(number for number in signal.valid_signals() if signal.getsignal(number) == signal.SIG_IGN)
 _TO_RESET = tuple(sorted({*map(int, _IGNORED), int(signal.SIGCHLD)}))
 

@@ -228,6 +228,17 @@ def mount_setattr(
     _check(result, "mount_setattr", path or f"descriptor {fd}")
 
 
+def detached_copy(path: str) -> int:
+    """A descriptor (O_PATH) of the file at `path` in a read-only mount of its own that is attached nowhere."""
+    fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE)
+    try:
+        mount_setattr(fd, "", AT_EMPTY_PATH, MOUNT_ATTR_RDONLY)
+    except KernelError:
+        os.close(fd)
+        raise
+    return fd
+
+
 def fsopen(fstype: str) -> int:
     """A descriptor to configure a new file system with."""
     return _check(_fsopen(os.fsencode(fstype), _CLOEXEC), "fsopen", fstype)

@@ -33,6 +33,7 @@ async def run(layout: Layout) -> None:
     node = Node(layout, facts, objects, pods)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, node.stopping.set)
+    await pods.start_helpers()
     # The bridge before the pods: those that come back need it at once.
     await network.ensure(layout)
     await pods.begin()

@@ -11,13 +11,10 @@ import logging
 import os
 from typing import Any, Protocol
 
-import msgspec
-
 from minipod.api import messages as m
 from minipod.api.channel import Channel
 from minipod.errors import Conflict, MinipodError, NotFound, Unreachable
 from minipod.kernel import cgroups
-from minipod.kernel.process import pidfd_open
 from minipod.node import processes
 from minipod.plan.undo import RemoveTree, Tools
 from minipod.runtime import fence
@@ -63,12 +60,16 @@ class Pods:
 
     # --- the node's life ----------------------------------------------------------------------------------------
 
-    async def begin(self) -> None:
-        """Start the helpers, find the pods that already run, and bring back those that should."""
+    async def start_helpers(self) -> None:
+        """Start the netlink worker and the forge; returns when both can be used."""
         self.netlink.start()
         self._sweep()
         self.forge.start()
+        await self.netlink.ready.wait()
         await self.forge.ready.wait()
+
+    async def begin(self) -> None:
+        """Find the pods that already run, and bring back those that should."""
         wanted = {pod.metadata.uid: pod for pod in self.listener.pods()}
         for uid in self._folders() - set(wanted):
             self._spawn(self._clear(uid, None))

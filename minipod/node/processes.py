@@ -8,16 +8,22 @@ from collections.abc import Callable
 
 import msgspec
 
-from minipod.api.channel import Channel
+from minipod.api.channel import READY, Channel
 from minipod.api.messages import Launched
 from minipod.errors import Unreachable
+from minipod.kernel import syscalls
 
 _log = logging.getLogger("minipod")
+_PYTHON = os.path.realpath(sys.executable)
 _RESTART = 0.2  # seconds between a death and the next start, at most a few a second
 
 
 class Process:
-    """One helper process: `python -IS -c CODE`, with a packet socket to us as descriptor 3."""
+    """One helper process: `python -IS -c CODE`, with a packet socket to us. It says READY when it can be used.
+
+    It runs from a read-only detached copy of the interpreter's mount: through /proc/PID/exe of a stage that is about to
+    become a container, the container could otherwise open the host's python for writing (as in CVE-2019-5736).
+    """
 
     def __init__(
         self, name: str, code: str, received: Callable[[bytes], None], ended: Callable[[], None] = lambda: None
@@ -59,15 +65,19 @@ class Process:
 
     async def _run(self) -> int:
         ours, theirs = Channel.pair()
-        # dup2 to 3 in the child is the shell's: pass_fds keeps numbers, so the number is told.
         code = f"import sys; sys.path[:] = {sys.path!r}; {self._code.format(fd=theirs.fileno())}"
+        program = syscalls.detached_copy(_PYTHON)
+        code = f"import os; os.close({program}); {code}"
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-IS", "-c", code, pass_fds=(theirs.fileno(),), stdin=asyncio.subprocess.DEVNULL
+            *(sys.executable, "-IS", "-c", code),
+            executable=f"/proc/self/fd/{program}",
+            pass_fds=(theirs.fileno(), program),
+            stdin=asyncio.subprocess.DEVNULL,
         )
+        os.close(program)
         theirs.close()
         self.channel, self.pid = ours, process.pid
         asyncio.get_running_loop().add_reader(ours.fileno(), self._readable)
-        self.ready.set()
         result = await process.wait()
         while self.channel:  # what it said before it ended
             self._readable()
@@ -79,7 +89,9 @@ class Process:
         packet, fds = self.channel.recv()
         for fd in fds:
             os.close(fd)
-        if packet:
+        if packet == READY:
+            self.ready.set()
+        elif packet:
             self._received(packet)
         else:
             self._close()
@@ -93,11 +105,11 @@ class Process:
 
 def forge(launched: Callable[[Launched], None], ended: Callable[[], None]) -> Process:
     """The process that forks supervisors; `launched` hears which one takes a Launch."""
-    # Without typing_extensions msgspec takes what it needs from typing: 1.6 MB less to fork, as inspect and ast stay out.
+    # Without typing_extensions msgspec makes do with typing: 1.6 MB less to fork, as inspect and ast stay out.
     code = "sys.modules['typing_extensions'] = None; from minipod.supervisor.forge import main; main({fd})"
     return Process("forge", code, lambda packet: launched(msgspec.json.decode(packet, type=Launched)), ended)
 
 
 def netlink_worker() -> Process:
-    """The process that speaks netlink; `ready` is set when it has begun, not when it listens."""
-    return Process("netlink worker", "from minipod.runtime.netlink import main; main({fd})", lambda packet: None)
+    """The process that speaks netlink."""
+    return Process("netlink worker", "from minipod.runtime.netlink import main; main({fd})", lambda _: None)

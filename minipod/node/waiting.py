@@ -102,7 +102,7 @@ def _stuck(status: ContainerStatus) -> str:
         return ""
     problem = f"can't start: {waiting.reason}" + (f": {waiting.message}" if waiting.message else "")
     last = status.last_state.terminated
-    if last:
+    if last and not (last.message and last.message in waiting.message):
         said = f": {last.message.strip()}" if last.message else ""
         problem += f" (last: {last.reason}, exit code {last.exit_code}{said})"
     return problem

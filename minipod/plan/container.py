@@ -171,13 +171,11 @@ def _volumes(facts: NodeFacts, sandbox_id: str, sandbox: SandboxConfig, config: 
     here = sandboxes.folder(facts, sandbox_id, sandbox)
     ops: list[Op] = [Bind(f"{here}/shm", "/dev/shm")]
     taken = {mount.container_path for mount in config.mounts}
-    for name in ("hosts", "hostname", "resolv.conf"):
-        if f"/etc/{name}" not in taken:
-            ops.append(Bind(f"{here}/{name}", f"/etc/{name}"))
+    files = (name for name in ("hosts", "hostname", "resolv.conf") if f"/etc/{name}" not in taken)
+    ops += [Bind(f"{here}/{name}", f"/etc/{name}") for name in files]
     # Outer paths before the ones inside them.
-    for mount in sorted(config.mounts, key=lambda mount: mount.container_path.count("/")):
-        ops.append(Bind(mount.host_path, mount.container_path, mount.readonly, mount.propagation))
-    return ops
+    mounts = sorted(config.mounts, key=lambda mount: mount.container_path.count("/"))
+    return [*ops, *(Bind(m.host_path, m.container_path, m.readonly, m.propagation) for m in mounts)]
 
 
 def _hidden(facts: NodeFacts, config: ContainerConfig) -> list[Op]:

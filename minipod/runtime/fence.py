@@ -45,7 +45,9 @@ def lock(here: Layout, uid: str) -> int:
     return fd
 
 
-def fence(here: Layout, hierarchies: Hierarchies, uid: str, pod_cgroup: str, supervisor_id: str, for_good: bool) -> None:
+def fence(
+    here: Layout, hierarchies: Hierarchies, uid: str, pod_cgroup: str, supervisor_id: str, for_good: bool
+) -> None:
     """Kill all of a pod and undo its containers and sandboxes; `for_good` its volumes, cgroup and folders too.
 
     `pod_cgroup` is relative; `supervisor_id` is the supervisor chosen last, "" if that isn't known: the one that has

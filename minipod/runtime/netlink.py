@@ -16,8 +16,8 @@ from typing import NoReturn
 
 import msgspec
 
-from minipod.api.channel import Channel, listen
-from minipod.api.messages import Done, Door, Failed, Message
+from minipod.api.channel import READY, Channel, listen
+from minipod.api.messages import Door, Failed, Message
 from minipod.errors import KernelError, MinipodError, PlanError, Unreachable
 from minipod.kernel import process
 from minipod.names import Layout, layout
@@ -124,7 +124,8 @@ def _start_private() -> tuple[Channel, int]:
     """A worker for one request only, when the node's isn't there, and its pid: it ends when the channel closes."""
     ours, theirs = Channel.pair()
     os.set_inheritable(theirs.fileno(), True)
-    code = f"import sys; sys.path[:] = {_SYS_PATH!r}; from minipod.runtime.netlink import serve; serve({theirs.fileno()})"
+    serve = f"from minipod.runtime.netlink import serve; serve({theirs.fileno()})"
+    code = f"import sys; sys.path[:] = {_SYS_PATH!r}; {serve}"
     pid = os.posix_spawn(sys.executable, [sys.executable, "-IS", "-c", code], {}, setsigmask=())
     theirs.close()
     return ours, pid
@@ -196,6 +197,8 @@ def main(node: int) -> NoReturn:
     poll, channels = select.poll(), dict[int, Channel]()
     poll.register(listener, select.POLLIN)
     poll.register(node, select.POLLIN)
+    parent = Channel(socket.socket(fileno=node))
+    parent.send(READY)
     while True:
         for fd, _ in poll.poll():
             if fd == node:

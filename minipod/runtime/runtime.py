@@ -29,7 +29,7 @@ from minipod.plan import sandbox as sandbox_plan
 from minipod.plan.core import Context, Plan, Stage, execute, in_the_way, undo
 from minipod.plan.undo import run_saved, save
 from minipod.runtime import addresses
-from minipod.runtime.fence import plan_path, tools
+from minipod.runtime.fence import kill, plan_path, tools
 from minipod.runtime.hosts import hosts
 from minipod.runtime.logs import LogWriter
 from minipod.runtime.loop import Loop
@@ -37,7 +37,6 @@ from minipod.runtime.netlink import Worker
 from minipod.runtime.output import Output
 from minipod.runtime.stage import Ran, run_child
 
-_DIES = 10.0  # seconds a killed cgroup may take to become empty
 _replace = msgspec.structs.replace
 
 
@@ -349,10 +348,7 @@ class Runtime:
 
     def _kill(self, cgroup: str) -> None:
         """Kill everything in a cgroup and wait until it is empty."""
-        path = f"{self.facts.cgroups.v2}/{cgroup}"
-        cgroups.kill(path)
-        if not cgroups.wait_empty(path, _DIES):
-            raise MinipodError(f"{path} still has processes {_DIES:.0f} s after they were killed")
+        kill(f"{self.facts.cgroups.v2}/{cgroup}")
 
     def _undo(self, name: str) -> None:
         errors = run_saved(plan_path(self.facts.layout, self.uid, name), tools(self.worker))

@@ -103,7 +103,7 @@ def environment(pod: Pod, spec: Container, image: store.Image) -> dict[str, str]
 
 
 def expand(text: str, env: dict[str, str]) -> str:
-    """$(NAME) becomes the variable, $$ becomes $, and what is unknown stays as it is (third_party/forked/golang/expansion)."""
+    """$(NAME) becomes the variable, $$ becomes $, what is unknown stays (third_party/forked/golang/expansion)."""
 
     def one(match: re.Match[str]) -> str:
         name = match.group(1)

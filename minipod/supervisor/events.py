@@ -21,7 +21,7 @@ class Recorder:
         record: Callable[[AnyFact], None],
     ) -> None:
         self._pod, self._node, self._known, self._record = pod, node_name, known, record
-        self.happened: Callable[[Event], None] = lambda event: None
+        self.happened: Callable[[Event], None] = lambda _: None
 
     def normal(self, reason: str, message: str, container: Container | None = None) -> None:
         self._happen("Normal", reason, message, container)
@@ -33,10 +33,9 @@ class Recorder:
         at = time.time()
         path = self._field_path(container)
         now = timestamp(at)
-        for event in self._known():
-            same = (event.reason, event.message, event.involved_object.field_path) == (reason, message, path)
-            if same:
-                event = msgspec.structs.replace(event, count=event.count + 1, last_timestamp=now)
+        for known in self._known():
+            if (known.reason, known.message, known.involved_object.field_path) == (reason, message, path):
+                event = msgspec.structs.replace(known, count=known.count + 1, last_timestamp=now)
                 break
         else:
             event = self._new(kind, reason, message, path, at)

@@ -18,7 +18,7 @@ from typing import NoReturn
 
 import msgspec
 
-from minipod.api.channel import Channel
+from minipod.api.channel import READY, Channel
 from minipod.api.messages import Launch, Launched, launches
 from minipod.errors import MinipodError, Unreachable
 from minipod.kernel import cgroups, process, syscalls
@@ -46,6 +46,9 @@ def main(fd: int) -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     _seal()
     blanks: list[Blank] = []
+    while len(blanks) < _BLANKS:
+        blanks.append(_fork_blank(base, node, blanks))
+    node.send(READY)
     poll = select.poll()
     poll.register(node, select.POLLIN)
     while True:
@@ -139,7 +142,7 @@ def _blank(supervisor_id: str, channel: Channel) -> NoReturn:
     except MinipodError as error:
         print(f"supervisor {supervisor_id}: {error}", file=sys.stderr, flush=True)
         code = 1
-    except BaseException:
+    except BaseException:  # noqa: BLE001  # a supervisor leaves by _exit, whatever happens
         traceback.print_exc()
         code = 1
     finally:

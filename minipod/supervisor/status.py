@@ -77,7 +77,7 @@ def phase(pod: Pod, observed: Observed) -> str:
         return observed.terminal.phase
     for container in pod.spec.init_containers:
         known = observed.known(container.name)
-        if known.exited is None or _of_old_sandbox(known, observed):
+        if known.exited is None or known.starting or _of_old_sandbox(known, observed):
             return "Pending"
         if init_failed(known):
             return "Failed" if pod.spec.restart_policy == "Never" else "Pending"
@@ -92,8 +92,8 @@ def phase(pod: Pod, observed: Observed) -> str:
 
 
 def _of_old_sandbox(known: Known, observed: Observed) -> bool:
-    """A new sandbox was made since: an init container has to run again."""
-    return observed.sandbox is not None and not in_sandbox(known, observed)
+    """A new sandbox was made since: an init container has to run again, unless the pod is to go."""
+    return not observed.deleted_at and observed.sandbox is not None and not in_sandbox(known, observed)
 
 
 # --- containers --------------------------------------------------------------------------------------------------

@@ -121,6 +121,26 @@ def test_killing_and_waiting_for_a_missing_cgroup_is_success(cgroup):
     assert cgroups.wait_empty(f"{cgroup}/nothing", 0)
 
 
+def test_a_cgroup_that_is_removed_while_we_wait_is_empty(cgroup, monkeypatch):
+    cgroups.mkdir(f"{cgroup}/child")
+    sleeper(born_in(f"{cgroup}/child"))
+
+    class Remover:
+        """Stands in for poll(2): while it waits, somebody else removes the cgroup."""
+
+        def register(self, fd, events):
+            pass
+
+        def poll(self, milliseconds):
+            monkeypatch.undo()
+            cgroups.kill(f"{cgroup}/child")
+            assert cgroups.wait_empty(f"{cgroup}/child", 30)
+            cgroups.rmdir(f"{cgroup}/child")
+
+    monkeypatch.setattr(cgroups.select, "poll", Remover)
+    assert cgroups.wait_empty(f"{cgroup}/child", 30)
+
+
 def test_controllers_are_not_enabled_where_they_do_not_exist(cgroup):
     with pytest.raises(KernelError, match=r"\+nonsense to .*cgroup.subtree_control"):
         cgroups.enable_controllers(cgroup, ("nonsense",))

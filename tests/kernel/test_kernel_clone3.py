@@ -1,7 +1,7 @@
 """clone3_fork: a fork in every respect, and more than a fork."""
 
+import ctypes
 import os
-import signal
 import threading
 
 import pytest
@@ -9,6 +9,8 @@ import pytest
 from minipod.errors import KernelError
 from minipod.kernel import files, process, syscalls
 from tests.kernel.child import in_child
+
+PR_GET_TID_ADDRESS = 40
 
 
 def forked(flags=0, cgroup_fd=-1):
@@ -36,12 +38,16 @@ def test_python_in_the_child_knows_that_it_is_another_process():
     assert in_child(lambda: os.getpid() == threading.get_native_id(), forked())
 
 
-def test_a_signal_that_the_child_raises_hits_the_child():
-    pid, _ = syscalls.clone3_fork()
-    if pid == 0:
-        signal.raise_signal(signal.SIGKILL)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+def test_glibc_in_the_child_knows_its_thread_id():
+    """It keeps it where set_tid_address(2) said, and takes it for the owner of locks."""
+
+    def cached():
+        address = ctypes.c_void_p()
+        assert ctypes.CDLL(None).prctl(PR_GET_TID_ADDRESS, ctypes.byref(address), 0, 0, 0) == 0
+        return ctypes.c_int.from_address(address.value).value == threading.get_native_id() == os.getpid()
+
+    assert in_child(cached, forked())
+    assert in_child(cached, forked(syscalls.CLONE_NEWPID))
 
 
 def test_hooks_of_a_fork_are_run_in_the_child():

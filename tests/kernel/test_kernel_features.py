@@ -11,23 +11,28 @@ def results():
 
 
 def traces():
-    """What a probe could leave: cgroups, mounts, links, children."""
+    """What a probe could leave: mounts, links, children."""
     children = files.read(f"/proc/self/task/{os.getpid()}/children")
-    hierarchies = cgroups.detect()
-    inside = sorted(
-        name for directory in hierarchies.directories("") for name in os.listdir(directory) if "check" in name
-    )
-    return inside, files.read("/proc/self/mountinfo"), sorted(os.listdir("/sys/class/net")), children
+    return files.read("/proc/self/mountinfo"), sorted(os.listdir("/sys/class/net")), children
 
 
 def test_a_machine_that_runs_the_other_tests_has_everything():
     assert [feature for feature in results().values() if not feature.ok] == []
 
 
-def test_nothing_is_left_behind():
+def test_nothing_is_left_behind(monkeypatch):
+    made, mkdir = [], cgroups.mkdir
+
+    def mkdir_noted(directory):
+        made.append(directory)
+        mkdir(directory)
+
+    monkeypatch.setattr(cgroups, "mkdir", mkdir_noted)
     before = traces()
     features.probe()
     assert traces() == before
+    assert made
+    assert not any(os.path.exists(directory) for directory in made)
 
 
 def test_who_is_not_root_is_told_so_and_what_follows_from_it():

@@ -220,6 +220,13 @@ def test_after_an_error_the_next_request_has_its_own_answer(host, bridge):
         assert host.index(BRIDGE) == bridge
 
 
+def test_an_answer_nobody_read_is_not_taken_for_the_next_ones(host, bridge):
+    host._send(netlink._GETLINK, netlink.ifinfmsg(), netlink._DUMP)
+    assert host.index(BRIDGE) == bridge
+    with pytest.raises(KernelError, match="ENODEV"):
+        host.set_up(4711)
+
+
 def test_a_socket_stays_in_the_namespace_it_was_made_in(host, bridge, pod):
     with Netlink(pod) as inside:
         assert (inside.index(BRIDGE), host.index(BRIDGE)) == (0, bridge)

@@ -81,8 +81,8 @@ def test_a_folder_of_somebody_else_is_left_alone(here, hierarchies, which):
 
 
 def test_what_the_command_line_leaves_before_the_first_start_is_no_obstacle(here, hierarchies):
-    Path(here.run).mkdir(parents=True)
-    Path(here.run, "start.lock").touch()
+    Path(here.lib).mkdir(parents=True)
+    Path(here.lib, "start.lock").touch()
     Path(here.images).mkdir(parents=True)
     ensure(here, hierarchies)
     remove(here, hierarchies)
@@ -207,7 +207,7 @@ def rebooted(here, hierarchies):
 
 def test_an_earlier_boots_run_is_emptied(rebooted):
     assert places.clear_after_boot(rebooted)
-    assert set(os.listdir(rebooted.run)) == {"boot_id", "node.lock"}
+    assert set(os.listdir(rebooted.run)) == {"boot_id"}
     assert os.listdir(rebooted.netns) == ["mine-1234"]
     assert not places.clear_after_boot(rebooted)
 

@@ -6,8 +6,8 @@ import pytest
 
 from tests.support.node import Node, busybox, make
 
-# A node that was stopped with its pods leaves store and logs, forwarding switched on, and /run/netns as ip(8) has it.
-STAYS = ("file ", "sysctl ", "mount left behind: /run/netns tmpfs")
+# A node that was stopped with its pods leaves its store and its log, and /run/netns as ip(8) has it.
+STAYS = ("file ", "mount left behind: /run/netns tmpfs")
 
 
 @pytest.fixture(scope="session")

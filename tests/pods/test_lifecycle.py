@@ -1,6 +1,7 @@
 """Phases, restarts, init containers, logs and the end of pods."""
 
 import json
+import signal
 from subprocess import PIPE
 
 import pytest
@@ -31,6 +32,12 @@ def test_a_pod_whose_containers_run_is_running(node):
     status = node.status("web")
     assert status["phase"] == "Running"
     assert [each["ready"] for each in status["containerStatuses"]] == [True, True]
+
+
+def test_a_pod_is_pending_from_the_first_moment(node):
+    node.apply(pod("web", {}, initContainers=[init("a", "sleep 1000")]), "--namespace=default")
+    status = node.status("web")
+    assert (status["phase"], status["qosClass"]) == ("Pending", "BestEffort")
 
 
 def test_get_has_the_columns_of_kubectl(node):
@@ -261,5 +268,5 @@ def test_ctrl_c_while_waiting_leaves_the_pod_whole(node: Node, tmp_path):
     with node.popen("apply", "--wait", "-f", str(tmp_path / "pod.yaml")) as process:
         wait_until(lambda: node.names() == ["default/web"])
         interrupt(process)
-    assert process.returncode == 130
+    assert process.returncode == -signal.SIGINT  # a shell makes it 130, and stops its script
     assert node.wait("web", lambda status: "running" in status["initContainerStatuses"][0]["state"])

@@ -161,12 +161,15 @@ class Node:
     def wait(
         self, name: str, condition: Callable[[dict[str, Any]], Any], seconds: float = 15
     ) -> dict[str, Any]:
-        """The pod's status, once `condition` accepts it."""
+        """The pod's status, once `condition` accepts it. What isn't in it yet (KeyError) is waited for, too."""
         found: dict[str, Any] = {}
 
         def holds() -> bool:
             found.update(status=self.status(name))
-            return bool(condition(found["status"]))
+            try:
+                return bool(condition(found["status"]))
+            except KeyError:
+                return False
 
         try:
             wait_until(holds, seconds)

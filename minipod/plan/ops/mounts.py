@@ -214,7 +214,8 @@ class Mask(Op, frozen=True):
             syscalls.mount("/dev/null", self.path, "", syscalls.MS_BIND)
 
     def explain(self) -> str:
-        return f"[ -d {self.path} ] && mount -t tmpfs -o ro,size=0 tmpfs {self.path} || mount --bind /dev/null {self.path}"
+        masks = f"mount -t tmpfs -o ro,size=0 tmpfs {self.path} || mount --bind /dev/null {self.path}"
+        return f"[ -d {self.path} ] && {masks}"
 
 
 class MakeReadonly(Op, frozen=True):

@@ -93,7 +93,7 @@ class NoNewPrivileges(Op, frozen=True):
 
 
 class LimitCapabilities(Op, frozen=True):
-    """Drop capabilities from the bounding set, for this process and everything it will run. An empty tuple drops all."""
+    """Leave only these capabilities in the bounding set, for this process and everything it will run."""
 
     names: tuple[str, ...]
 
@@ -115,8 +115,8 @@ class SetUser(Op, frozen=True):
         caps.set_user(self.uid, self.gid, self.groups)
 
     def explain(self) -> str:
-        groups = ",".join(map(str, self.groups))
-        return f"setpriv --reuid {self.uid} --regid {self.gid} " + (f"--groups {groups}" if groups else "--clear-groups")
+        groups = "--groups " + ",".join(map(str, self.groups)) if self.groups else "--clear-groups"
+        return f"setpriv --reuid {self.uid} --regid {self.gid} {groups}"
 
 
 class SetCapabilities(Op, frozen=True):

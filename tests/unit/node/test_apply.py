@@ -260,6 +260,29 @@ def test_wait_tells_a_container_that_has_run_from_one_that_cant(in_world, state,
     in_world(test)
 
 
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("no such file", "no such file"),
+        ("out of luck", "no such file (last: StartError, exit code 128: out of luck)"),
+    ],
+)
+def test_wait_tells_why_the_last_attempt_failed_but_nothing_twice(in_world, message, told):
+    async def test(it):
+        last = ContainerStateTerminated(exit_code=128, reason="StartError", message=message)
+        stuck = ContainerStatus(
+            name="app",
+            state=waiting("RunContainerError", "no such file"),
+            last_state=ContainerState(terminated=last),
+        )
+        status = PodStatus(phase="Pending", container_statuses=(stuck,))
+        it.pods.on_start = lambda pod: it.objects.pod_changed(pod.metadata.uid, status)
+        answer = await it.client.apply(manifest("web"), wait="true")
+        assert answer.err == f'error: pod/web container "app" can\'t start: RunContainerError: {told}'
+
+    in_world(test)
+
+
 def test_wait_gives_up_when_the_pod_has_failed_before_its_containers_started(in_world):
     async def test(it):
         failed = PodStatus(

@@ -75,12 +75,28 @@ def test_a_pod_deleted_while_a_container_is_restarted_has_not_ended_before_that(
 
 
 def test_a_new_sandbox_initializes_again():
-    simulation = Simulation(make_pod("a", inits="i"), after(i=[DONE, Run(seconds=20)]))
+    simulation = Simulation(make_pod("a", inits="ij"), after(i=[DONE, Run(seconds=20)], j=[DONE]))
     simulation.at(10, simulation.kill_pause)
-    simulation.run(15)
-    now = simulation.status()
+    now = simulation.run(15).status()
+    first, second = now.init_container_statuses
     assert simulation.phases == ["Pending", "Running", "Pending"]
-    assert now.init_container_statuses[0].state.running
+    assert first.state.running
+    assert (waiting(second), second.ready) == (("PodInitializing", ""), False)
+    assert second.last_state.terminated.exit_code == 0
+    # The kubelet's HasAnyRegularContainerStarted: what was initialized once remains so.
+    assert conditions(now)["Initialized"] == TRUE
+
+
+@pytest.mark.parametrize("seconds", [9, 11])
+def test_a_pod_deleted_while_it_gets_a_new_sandbox_is_not_pending_again(seconds):
+    """Its old containers have ended: it has failed, also when the sandbox (or an init container) is ready then."""
+    runs = after(i=[DONE, Run(start_seconds=2)], a=[Run(stop_seconds=0)])
+    simulation = Simulation(make_pod("a", inits="i"), runs, sandbox_seconds=1)
+    simulation.at(8, simulation.kill_pause)
+    simulation.at(seconds + 0.5, simulation.delete, 5)
+    simulation.run(60)
+    assert simulation.removed
+    assert simulation.phases[-1] == ("Failed" if seconds == 9 else "Pending")
 
 
 def test_a_terminal_phase_is_told_with_its_reason():
