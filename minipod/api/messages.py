@@ -340,6 +340,7 @@ class Launch(Message, frozen=True):
     engine: bool = True
     door: Door | None = None
     lost: bool = False  # an earlier supervisor died: what ran then is ContainerStatusUnknown, 137
+    asked_at: int = 0  # when the node had read the request for it, ns of CLOCK_MONOTONIC; 0: nobody asked
 
 
 class Launched(Message, frozen=True):

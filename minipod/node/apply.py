@@ -4,6 +4,7 @@ Nothing is created while one document of one file is wrong. From the last check 
 several applies of one manifest exactly one creates, the others say unchanged. A client that goes away stops neither.
 """
 
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -57,13 +58,15 @@ class _Step(NamedTuple):
 async def apply(request: web.Request, console: Console) -> int:
     """POST /minipod/v1/apply"""
     node, query = request.app[NODE], request.query
-    checked = check(await body(request), query.get("source") or "-", query.get("namespace", ""))
+    text = await body(request)
+    asked_at = time.monotonic_ns()
+    checked = check(text, query.get("source") or "-", query.get("namespace", ""))
     at = door(query)
     for each in checked:
         for note in (*each.notes, *tmpfs_warnings(each.pod, node.facts.settings)):
             console.err(f"Warning: {note}")
     with node.objects.watch(lambda change: change.object.kind == "Pod") as watch:
-        pods, errors = await node.whole(_carry_out(node, [each.pod for each in checked], at, console))
+        pods, errors = await node.whole(_carry_out(node, [each.pod for each in checked], at, asked_at, console))
         for error in errors:
             console.err(status.as_text(error))
         if errors or not flag(query.get("wait")):
@@ -175,7 +178,7 @@ def tmpfs_warnings(pod: Pod, settings: Settings) -> Iterator[str]:
 
 
 async def _carry_out(
-    node: Node, pods: list[Pod], at: Door | None, console: Console
+    node: Node, pods: list[Pod], at: Door | None, asked_at: int, console: Console
 ) -> tuple[list[Pod], list[MinipodError]]:
     """Create or update; returns the pods as they are in the store, and what went wrong when they were started."""
     done: list[Pod] = []
@@ -194,7 +197,7 @@ async def _carry_out(
     errors: list[MinipodError] = []
     for pod in created:
         try:
-            await node.pods.start(pod, at)
+            await node.pods.start(pod, at, asked_at)
         except MinipodError as error:
             errors.append(error)
     return done, errors

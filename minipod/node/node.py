@@ -16,8 +16,8 @@ from minipod.spec.types import Pod
 class PodManager(Protocol):
     """Who runs the pods (node/pods.py). It reports to Objects."""
 
-    async def start(self, pod: Pod, door: Door | None = None) -> None:
-        """Start the supervisor of a pod that is in the store."""
+    async def start(self, pod: Pod, door: Door | None = None, asked_at: int = 0) -> None:
+        """Start the supervisor of a pod that is in the store; `asked_at` in ns of CLOCK_MONOTONIC."""
 
     async def delete(self, uid: str, grace: float | None) -> None:
         """Ask the supervisor to stop and undo the pod; returns at once."""

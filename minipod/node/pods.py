@@ -91,9 +91,9 @@ class Pods:
 
     # --- what the API asks --------------------------------------------------------------------------------------
 
-    async def start(self, pod: Pod, door: m.Door | None = None) -> None:
+    async def start(self, pod: Pod, door: m.Door | None = None, asked_at: int = 0) -> None:
         """Launch the supervisor of a pod that is in the store. Returns when the forge has it."""
-        await self._launch(pod, door, lost=False)
+        await self._launch(pod, door, lost=False, asked_at=asked_at)
 
     async def delete(self, uid: str, grace: float | None) -> None:
         """Ask a pod to end. A supervisor that dies over it is replaced by one that is asked again."""
@@ -119,7 +119,7 @@ class Pods:
 
     # --- launching ----------------------------------------------------------------------------------------------
 
-    async def _launch(self, pod: Pod, door: m.Door | None, lost: bool) -> None:
+    async def _launch(self, pod: Pod, door: m.Door | None, lost: bool, asked_at: int = 0) -> None:
         layout, meta = self.facts.layout, pod.metadata
         for folder, mode in (
             (layout.pod_run(meta.uid), 0o711),
@@ -127,7 +127,7 @@ class Pods:
             (layout.pod_log(meta.namespace, meta.name, meta.uid), 0o755),
         ):
             os.makedirs(folder, mode, exist_ok=True)
-        launch = m.Launch(pod, self.facts, door=door, lost=lost)
+        launch = m.Launch(pod, self.facts, door=door, lost=lost, asked_at=asked_at)
         while True:
             ours, theirs = Channel.pair()
             try:

@@ -12,6 +12,7 @@ A child reports to the supervisor over a packet socket that closes when it execs
 import gc
 import os
 import signal
+import time
 from typing import NoReturn
 
 import msgspec
@@ -36,6 +37,7 @@ class AtDoor(Message, frozen=True):
 
 
 class Leaving(Message, frozen=True):
+    at: int  # ns of CLOCK_MONOTONIC
     timings: tuple[tuple[int, int, int], ...]
     notes: tuple[str, ...] = ()
 
@@ -81,7 +83,7 @@ def run_child(stage: Stage, fds: dict[str, int], door: Door | None = None) -> Ra
 
 
 def _listen(stage: Stage, channel: Channel, ran: Ran) -> Ran:
-    left = False
+    left_at = 0
     broken: Broken | None = None
     while True:
         packet, fds = channel.recv()
@@ -96,13 +98,14 @@ def _listen(stage: Stage, channel: Channel, ran: Ran) -> Ran:
             # Not by ran.pid: after Fork there are two, and their words may come in either order.
             cgroups.kill(stage.cgroup)
         elif isinstance(message, Leaving):
-            left, ran.timings, ran.notes = True, message.timings, message.notes
+            left_at, ran.timings, ran.notes = message.at, message.timings, message.notes
         else:
             broken = message
     if broken:
         raise PlanError(broken.stage, broken.index, broken.command, broken.cause)
-    if not left:
+    if not left_at:
         raise PlanError(stage.name, -1, f"running {stage.name}", "the process was killed")
+    ran.timings += ((len(stage.ops) - 1, left_at, time.monotonic_ns() - left_at),)
     return ran
 
 
@@ -126,7 +129,7 @@ class _Child(Context):
         self.channel.send(msgspec.json.encode(Terminal()), (master,))
 
     def leaving(self) -> None:
-        self.tell(Leaving(tuple(self.timings), tuple(self.notes)))
+        self.tell(Leaving(time.monotonic_ns(), tuple(self.timings), tuple(self.notes)))
 
     def die(self, index: int) -> NoReturn:
         self.tell(AtDoor(index))

@@ -1,6 +1,7 @@
 """The supervisor: one process per pod, which owns the pod's whole life. The node may come and go."""
 
 import os
+import time
 
 from minipod.api.channel import Channel
 from minipod.api.messages import (
@@ -13,11 +14,22 @@ from minipod.api.messages import (
     SandboxInfo,
 )
 from minipod.errors import MinipodError
+from minipod.plan.core import Op, Stage
 from minipod.runtime.fence import lock
 from minipod.runtime.loop import Loop
 from minipod.runtime.runtime import Runtime
 from minipod.supervisor.engine import Engine
 from minipod.supervisor.server import Server
+
+
+class Asked(Op, frozen=True):
+    """Not an operation: what the node did before there was a supervisor, for the trace."""
+
+    def explain(self) -> str:
+        return "# from the request read to the supervisor's begin"
+
+
+_ASKED = Stage("node/apply", "supervisor", (Asked(),))
 
 
 def supervise(launch: Launch, channel: Channel, supervisor_id: str) -> None:
@@ -40,6 +52,8 @@ def supervise(launch: Launch, channel: Channel, supervisor_id: str) -> None:
 
     runtime = Runtime(launch.facts, uid, loop, changed, launch.door)
     engine = None
+    if launch.asked_at:
+        runtime.ran("node", _ASKED, os.getppid(), ((0, launch.asked_at, time.monotonic_ns() - launch.asked_at),))
     if launch.engine:
         engine = Engine(
             launch, runtime, loop, lambda status, sequence: server.notify(PodChanged(uid, status, sequence))

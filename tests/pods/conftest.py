@@ -23,8 +23,9 @@ def shared_node(tmp_path_factory, image) -> Iterator[Node]:
     yield node
     node.stop(pods=True)
     left = node.leaks(empty, STAYS)
+    log = node.log()
     node.close()
-    assert not left, "\n".join(left)
+    assert not left, "\n".join([*left, log])
 
 
 @pytest.fixture
