@@ -61,11 +61,11 @@ class Invalid(MinipodError):
 
 
 class NotFound(MinipodError):
-    """`kind "name" not found`, as kubectl says it."""
+    """`kind "name" not found`, as kubectl says it; `hint` says what may have been meant."""
 
-    def __init__(self, kind: str, name: str) -> None:
+    def __init__(self, kind: str, name: str, hint: str = "") -> None:
         self.kind, self.name = kind, name
-        super().__init__(f'{kind} "{name}" not found')
+        super().__init__(f'{kind} "{name}" not found' + (f" ({hint})" if hint else ""))
 
 
 class Conflict(MinipodError):

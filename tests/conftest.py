@@ -21,7 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Kernel tests are isolated unless they say otherwise; who isn't root is told which tests were left out."""
     for item in items:
-        if "/tests/kernel/" in str(item.path) and item.get_closest_marker("host") is None:
+        if "/tests/kernel/" in str(item.path) and not item.get_closest_marker("not_isolated"):
             item.add_marker("isolated")
         if "/tests/kernel/" in str(item.path) or "/tests/pods/" in str(item.path):
             item.add_marker("root")

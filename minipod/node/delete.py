@@ -1,11 +1,12 @@
 """`minipod delete`: ask every pod's supervisor to end it, and wait until it is gone."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from aiohttp import web
 
 from minipod.errors import BadManifest, MinipodError, NotFound
-from minipod.node import status
+from minipod.node import selector, status
 from minipod.node.console import Console
 from minipod.node.get import flag
 from minipod.node.manifests import items, read_sources
@@ -42,7 +43,13 @@ async def delete(request: web.Request, console: Console) -> int:
     grace = number(query.get("grace"), "grace")
     namespace = query.get("namespace") or "default"
     targets = [_Target(namespace, name) for name in query.getall("name", ())]
-    if not targets:
+    chosen = flag(query.get("all")) or bool(query.get("selector"))
+    if chosen:
+        targets = _chosen(node, query, namespace)
+        if not targets:
+            console.err("No resources found")
+            return 0
+    elif not targets:
         targets = list(_named_in(await request.text(), query.get("source") or "-", namespace))
     uids: set[str] = set()
     failed = False
@@ -69,6 +76,14 @@ async def delete(request: web.Request, console: Console) -> int:
                 raise MinipodError("the node is stopping; the pods go on ending")
             uids.discard(change.object.metadata.uid)
     return int(failed)
+
+
+def _chosen(node: Node, query: Mapping[str, str], namespace: str) -> list[_Target]:
+    """Those with the labels asked for, or all: of one namespace, or with -A of all."""
+    matches = selector.labels(query.get("selector", ""))
+    where = "" if flag(query.get("all-namespaces")) else namespace
+    listed = [pod.metadata for pod in node.objects.list_pods(where) if matches(pod.metadata.labels)]
+    return [_Target(meta.namespace, meta.name) for meta in listed]
 
 
 def number(text: str | None, name: str) -> int | None:

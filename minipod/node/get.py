@@ -1,14 +1,13 @@
-"""`minipod get`: what is there now and, with -w, what becomes of it."""
+"""`minipod get` and `minipod events`: what is there now and, with -w, what becomes of it."""
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from minipod.errors import NotFound
-from minipod.node import output, selector, status, tables
+from minipod.node import printers, selector, status, tables
 from minipod.node.console import Console
 from minipod.node.hub import AnyObject, Change
 from minipod.node.node import NODE, Node
@@ -18,7 +17,7 @@ _KINDS = {
     **dict.fromkeys(("pods", "pod", "po"), "Pod"),
     **dict.fromkeys(("events", "event", "ev"), "Event"),
 }
-_OUTPUTS = ("", "wide", "name", "json", "yaml")
+_DOCUMENTS = ("json", "yaml", "jsonpath", "jsonpath-as-json")  # have something to say of nothing, too
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -30,6 +29,11 @@ class Query(msgspec.Struct, frozen=True):
     output: str
     watch: bool
     selector: str
+    about: str = ""  # events: of the pod of this name only
+    types: tuple[str, ...] = ()  # events: Normal, Warning
+    sort_by: str = ""
+    labels: bool = False  # a column of them
+    look: printers.Look = printers.Look()
 
     @classmethod
     def of(cls, request: web.Request) -> "Query":
@@ -40,18 +44,14 @@ class Query(msgspec.Struct, frozen=True):
             raise status.BadQuery(
                 f'the server doesn\'t have a resource type "{word}"; it has pods and events'
             )
-        if query.get("output", "") not in _OUTPUTS:
-            form = query["output"]
-            raise status.BadQuery(
-                f'unable to match a printer suitable for the output format "{form}", '
-                "allowed formats are: json,name,wide,yaml"
-            )
-        names = tuple(query.getall("name", ()))
+        names = tuple(dict.fromkeys(query.getall("name", ())))
         everywhere = flag(query.get("all"))
         if everywhere and names:
             raise status.BadQuery("a resource cannot be retrieved by name across all namespaces")
         if names and query.get("selector"):
             raise status.BadQuery("name cannot be provided when a selector is specified")
+        if flag(query.get("watch")) and query.get("sort-by"):
+            raise status.BadQuery("--watch and --sort-by exclude each other: changes come as they come")
         return cls(
             kind=_KINDS[word],
             names=names,
@@ -59,7 +59,22 @@ class Query(msgspec.Struct, frozen=True):
             output=query.get("output", ""),
             watch=flag(query.get("watch")),
             selector=query.get("selector", ""),
+            about=query.get("for", ""),
+            types=tuple(
+                each.strip().capitalize() for each in query.get("types", "").split(",") if each.strip()
+            ),
+            sort_by=query.get("sort-by", ""),
+            labels=flag(query.get("labels")),
+            look=printers.Look(
+                headers=not flag(query.get("no-headers")),
+                width=int(query.get("width") or 0),
+                colours=flag(query.get("colour")),
+            ),
         )
+
+    @property
+    def wide(self) -> bool:
+        return self.output == "wide"
 
 
 def flag(text: str | None) -> bool:
@@ -71,98 +86,99 @@ async def get(request: web.Request, console: Console) -> int:
     """GET /minipod/v1/get"""
     node = request.app[NODE]
     query = Query.of(request)
-    wanted = _wanted(query)
+    printer = _printer(node, query)
+    matches = _matches(query)
+
+    def wanted(change: Change) -> bool:
+        return matches(change.object)
+
     with node.objects.watch(wanted) as watch:
-        found, missing = _find(node, query)
-        page = _Page(node, query)
-        page.show(console, found)
+        found, missing = _find(node, query, matches)
+        if (found or query.output.partition("=")[0] in _DOCUMENTS) and not (query.names and not found):
+            single = len(query.names) == 1 or query.watch
+            for each in [[one] for one in found] if query.watch and query.output else [found]:
+                _show(console, printer.text(printers.ordered(each, query.sort_by), single))
         for error in missing:
             console.err(status.as_text(error))
-        if not found and not missing and not query.watch and query.output not in ("json", "yaml"):
-            where = f" in {query.namespace} namespace" if query.namespace else ""
-            console.err(f"No resources found{where}.")
+        if not found and not missing and not query.watch and query.output.partition("=")[0] not in _DOCUMENTS:
+            console.err(_nothing(query))
         if missing or not query.watch:
             return 1 if missing else 0
         await console.flush()
         async for change in watch:
-            page.show(console, [change.object], again=True)
+            _show(console, printer.text([change.object], True))
             await console.flush()
     console.err("error: the node is stopping: watch ended")
     return 1
 
 
-def _wanted(query: Query) -> Callable[[Change], bool]:
-    """Which changes concern the query."""
+def _show(console: Console, text: str) -> None:
+    if text:
+        console.out(text)
+
+
+def _nothing(query: Query) -> str:
+    where = f" in {query.namespace} namespace" if query.namespace else ""
+    if query.about:
+        return f"No events found for pod {query.about}{where}."
+    return f"No resources found{where}."
+
+
+def _matches(query: Query) -> Callable[[AnyObject], bool]:
+    """Which objects the query is about."""
     chosen = selector.labels(query.selector)
 
-    def wanted(change: Change) -> bool:
-        meta = change.object.metadata
+    def matches(each: AnyObject) -> bool:
+        meta = each.metadata
         return (
-            change.object.kind == query.kind
+            each.kind == query.kind
             and query.namespace in ("", meta.namespace)
             and (not query.names or meta.name in query.names)
             and chosen(meta.labels)
+            and (not isinstance(each, Event) or _event_matches(query, each))
         )
 
-    return wanted
+    return matches
 
 
-def _find(node: Node, query: Query) -> tuple[Sequence[AnyObject], list[NotFound]]:
+def _event_matches(query: Query, event: Event) -> bool:
+    about = event.involved_object
+    return query.about in ("", about.name) and (not query.types or event.type in query.types)
+
+
+def _find(
+    node: Node, query: Query, matches: Callable[[AnyObject], bool]
+) -> tuple[Sequence[AnyObject], list[NotFound]]:
     """The objects there are, in the order asked for, and an error for each name that isn't there."""
-    objects, chosen = node.objects, selector.labels(query.selector)
+    objects = node.objects
     listed: Sequence[AnyObject] = (
         objects.list_pods(query.namespace) if query.kind == "Pod" else objects.list_events(query.namespace)
     )
+    found = [each for each in listed if matches(each)]
     if not query.names:
-        return [each for each in listed if chosen(each.metadata.labels)], []
-    by_name = {each.metadata.name: each for each in listed}
-    missing = [NotFound(f"{query.kind.lower()}s", name) for name in query.names if name not in by_name]
+        return found, []
+    by_name = {each.metadata.name: each for each in found}
+    missing = [_missing(node, query, name) for name in query.names if name not in by_name]
     return [by_name[name] for name in query.names if name in by_name], missing
 
 
-class _Page:
-    """Prints objects in the output format asked for; a table's head once, its columns never narrower than before."""
+def _missing(node: Node, query: Query, name: str) -> NotFound:
+    return node.objects.missing(query.namespace, name) if query.kind == "Pod" else NotFound("events", name)
 
-    def __init__(self, node: Node, query: Query) -> None:
-        self._node, self._query = node, query
-        self._widths: list[int] = []
 
-    def show(self, console: Console, found: Sequence[Any], again: bool = False) -> None:
-        """`again`: one more object of a watch."""
-        query = self._query
-        single = again or len(query.names) == 1
-        if query.output == "name":
-            for each in found:
-                console.out(f"{each.kind.lower()}/{each.metadata.name}")
-        elif query.output in ("json", "yaml"):
-            if query.names and not found:
-                return
-            if again and query.output == "yaml":
-                console.out("---")
-            console.out((output.as_json if query.output == "json" else output.as_yaml)(found, single))
-        elif found:
-            console.out(self._table(found))
+def _printer(node: Node, query: Query) -> printers.Printer:
+    everywhere = not query.namespace
+    extra = ["LABELS"] if query.labels else []
+    if query.kind == "Event":
+        head = tables.event_head(everywhere)
+    else:
+        head = tables.pod_head(query.wide, everywhere)
 
-    def _table(self, found: Sequence[AnyObject]) -> str:
-        rows = [self._row(each) for each in found]
-        if not self._widths:
-            rows.insert(0, self._head())
-            self._widths = [0] * len(rows[0])
-        self._widths = [
-            max(width, *map(len, cells))
-            for width, cells in zip(self._widths, zip(*rows, strict=True), strict=True)
-        ]
-        return tables.align(rows, self._widths)
-
-    def _head(self) -> list[str]:
-        everywhere = not self._query.namespace
-        if self._query.kind == "Event":
-            return tables.event_head(everywhere)
-        return tables.pod_head(self._query.output == "wide", everywhere)
-
-    def _row(self, each: AnyObject) -> list[str]:
-        now, everywhere = time.time(), not self._query.namespace
+    def row(each: AnyObject) -> list[str]:
+        more = [tables.labels(each.metadata.labels)] if query.labels else []
         if isinstance(each, Event):
-            return tables.event_row(each, now, everywhere)
+            return [*tables.event_row(each, time.time(), everywhere), *more]
         assert isinstance(each, Pod)
-        return tables.pod_row(each, now, self._node.facts.node_name, self._query.output == "wide", everywhere)
+        return [*tables.pod_row(each, time.time(), node.facts.node_name, query.wide, everywhere), *more]
+
+    return printers.printer(query.output, [*head, *extra], row, query.look)

@@ -14,15 +14,20 @@ from typing import Any
 
 import msgspec
 
+from minipod.spec import quantity
+
 Values = list[Any]
 Step = Callable[[Values], Values]  # from the values found so far to those one step further
 
-_FIELD = re.compile(r"(?:\\.|[^\\\s.,\[\]$@{}])+")  # a backslash takes the next character as it is: app\.kubernetes\.io
+_FIELD = re.compile(
+    r"(?:\\.|[^\\\s.,\[\]$@{}])+"
+)  # a backslash takes the next character as it is: app\.kubernetes\.io
 _NUMBER = re.compile(r"[+-]?[0-9.]+")
 _SLICE = re.compile(r"(-?\d*)(:-?\d*)?(:-?\d*)?")
 _FILTER = re.compile(r"([^!<>=]+)([!<>=~]+)(.+)", re.DOTALL)
 _QUOTED = re.compile(r"""'((?:\\.|[^'\\])*)'|"((?:\\.|[^"\\])*)\"""")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
+_DIGITS = re.compile(r"(\d+)")
 _RELAXED = re.compile(r"\{\.?([^{}]+)\}|\.?([^{}]+)")
 
 
@@ -56,7 +61,7 @@ def relaxed(expression: str) -> JSONPath:
     return JSONPath(f"{{.{match[1] or match[2]}}}")
 
 
-# --- templates: text, actions, ranges ----------------------------------------------------------------------------------
+# --- templates: text, actions, ranges --------------------------------------------------------------------------------
 
 
 class _Action(msgspec.Struct):
@@ -123,7 +128,7 @@ def _walk(steps: list[Step], values: Values) -> Values:
     return values
 
 
-# --- one action: its steps -----------------------------------------------------------------------------------------------
+# --- one action: its steps -------------------------------------------------------------------------------------------
 
 
 def _steps(text: str) -> list[Step]:
@@ -178,7 +183,7 @@ def _read_field(text: str, position: int, steps: list[Step]) -> int:
 def _read_brackets(text: str, position: int, steps: list[Step]) -> int:
     end = _closing(text, position, "]")
     inside = text[position + 1 : end]
-    alternatives = [each.strip() for each in _split(inside)]
+    alternatives = [each.strip() for each in split(inside)]
     if len(alternatives) > 1:
         steps.append(_union([_steps(f"[{each}]") for each in alternatives]))
     else:
@@ -225,14 +230,15 @@ def _closing(text: str, position: int, bracket: str) -> int:
     return position
 
 
-def _split(text: str) -> list[str]:
-    """At commas outside quotes."""
-    pieces, begin, position = [], 0, 0
+def split(text: str) -> list[str]:
+    """At commas that stand neither in quotes nor in brackets."""
+    pieces, begin, position, depth = [], 0, 0, 0
     while position < len(text):
         if quoted := _QUOTED.match(text, position):
             position = quoted.end()
             continue
-        if text[position] == ",":
+        depth += {"[": 1, "]": -1}.get(text[position], 0)
+        if text[position] == "," and not depth:
             pieces.append(text[begin:position])
             begin = position + 1
         position += 1
@@ -251,7 +257,7 @@ def _number(text: str) -> int | float:
         raise JSONPathError(f"cannot parse number {text}") from None
 
 
-# --- what the steps do -----------------------------------------------------------------------------------------------------
+# --- what the steps do -----------------------------------------------------------------------------------------------
 
 
 def _constant(value: Any) -> Step:
@@ -368,7 +374,7 @@ def _kind(value: Any) -> str:
     return words.get(type(value), "null")
 
 
-# --- texts ---------------------------------------------------------------------------------------------------------------------
+# --- texts -----------------------------------------------------------------------------------------------------------
 
 
 def _shown(value: Any) -> str:
@@ -387,3 +393,19 @@ def plain(value: Any) -> str:
     if value is None:
         return "<nil>"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def sort_key(value: Any) -> tuple[Any, ...]:
+    """To sort values by: nothing, then numbers, then texts; quantities and numbers within texts count as such."""
+    if value is None:
+        return (0,)
+    if isinstance(value, bool | int | float):
+        return (1, value)
+    text = plain(value)
+    try:
+        return (1, quantity.milli_value(text) / 1000)
+    except ValueError:
+        return (
+            2,
+            [(not part.isdigit(), int(part) if part.isdigit() else part) for part in _DIGITS.split(text)],
+        )

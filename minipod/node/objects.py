@@ -8,6 +8,7 @@ import hashlib
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from typing import TypeVar
 
 import msgspec
@@ -59,7 +60,16 @@ class Objects:
         try:
             return self._pods[namespace, name]
         except KeyError:
-            raise NotFound("pods", name) from None
+            raise self.missing(namespace, name) from None
+
+    def missing(self, namespace: str, name: str) -> NotFound:
+        """The error for a pod that isn't there, with what was probably meant."""
+        here = [known for where, known in self._pods if where == namespace]
+        elsewhere = sorted(where for where, known in self._pods if known == name)
+        near = get_close_matches(name, here, 1, 0.6)
+        if elsewhere:
+            return NotFound("pods", name, f"there is one in namespace {elsewhere[0]}: -n {elsewhere[0]}")
+        return NotFound("pods", name, f'did you mean "{near[0]}"?' if near else "")
 
     def find_pod(self, namespace: str, name: str) -> Pod | None:
         return self._pods.get((namespace, name))

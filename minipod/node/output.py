@@ -32,16 +32,19 @@ _Dumper.add_representer(str, _string)
 
 
 def as_yaml(objects: Sequence[Any], single: bool) -> str:
-    value = msgspec.to_builtins(_one(objects, single))
+    value = msgspec.to_builtins(whole(objects, single))
     return str(yaml.dump(value, Dumper=_Dumper, default_flow_style=False, width=1 << 30, allow_unicode=True))
 
 
 def as_json(objects: Sequence[Any], single: bool) -> str:
-    body = msgspec.json.encode(_one(objects, single), order="sorted")
-    return msgspec.json.format(body, indent=4).decode() + "\n"
+    return indented(whole(objects, single))
 
 
-def _one(objects: Sequence[Any], single: bool) -> Any:
+def indented(value: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=4).decode() + "\n"
+
+
+def whole(objects: Sequence[Any], single: bool) -> Any:
     """The object itself if it was asked for by name, else a List."""
     if single:
         return objects[0]

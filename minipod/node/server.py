@@ -8,7 +8,7 @@ from aiohttp import web
 
 from minipod.api.channel import short_path
 from minipod.errors import MinipodError
-from minipod.node import actions, apply, delete, get, images, logs, rest, status
+from minipod.node import actions, apply, delete, describe, get, images, logs, rest, status
 from minipod.node.console import Handler, on_console
 from minipod.node.node import NODE, Node
 
@@ -39,6 +39,7 @@ def application(node: Node) -> web.Application:
             web.get("/minipod/v1/image/ls", on_console(images.ls)),
             web.post("/minipod/v1/apply", on_console(apply.apply)),
             web.get("/minipod/v1/get", on_console(get.get)),
+            web.get("/minipod/v1/describe", on_console(describe.describe)),
             web.post("/minipod/v1/delete", on_console(delete.delete)),
             web.get("/minipod/v1/logs", on_console(logs.logs)),
             web.get("/minipod/v1/observe", on_console(actions.observe)),

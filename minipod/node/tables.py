@@ -172,8 +172,22 @@ def event_head(namespaces: bool) -> list[str]:
 def event_row(event: Event, now: float, namespaces: bool) -> list[str]:
     """The cells under event_head."""
     about = event.involved_object
-    seen = age(event.last_timestamp, now)
-    if event.count > 1:
-        seen += f" (x{event.count} over {age(event.first_timestamp, now)})"
-    cells = [seen, event.type, event.reason, f"{about.kind.lower()}/{about.name}", event.message.strip()]
+    cells = [
+        event_age(event, now),
+        event.type,
+        event.reason,
+        f"{about.kind.lower()}/{about.name}",
+        event.message.strip(),
+    ]
     return [event.metadata.namespace, *cells] if namespaces else cells
+
+
+def event_age(event: Event, now: float) -> str:
+    """How long ago it happened last and, if it was repeated, how often and since when."""
+    seen = age(event.last_timestamp, now)
+    return f"{seen} (x{event.count} over {age(event.first_timestamp, now)})" if event.count > 1 else seen
+
+
+def labels(pairs: dict[str, str]) -> str:
+    """The cell of --show-labels."""
+    return ",".join(f"{key}={pairs[key]}" for key in sorted(pairs)) or _NONE

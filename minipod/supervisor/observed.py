@@ -9,8 +9,6 @@ the same Observed, to the last count: restarts, back-off and a terminal phase su
 All times are seconds since the epoch.
 """
 
-from functools import reduce
-
 import msgspec
 
 from minipod.api.messages import ContainerInfo, Record, SandboxInfo
@@ -226,11 +224,6 @@ def apply(observed: Observed, fact: AnyFact) -> Observed:
     if isinstance(fact, Snapshot):
         return fact.observed
     return replace(_changed(observed, fact), sequence=observed.sequence + 1)
-
-
-def replay(facts: list[AnyFact]) -> Observed:
-    """What is known after all of them."""
-    return reduce(apply, facts, Observed())
 
 
 def _changed(observed: Observed, fact: AnyFact) -> Observed:

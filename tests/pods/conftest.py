@@ -39,12 +39,12 @@ def node(shared_node) -> Iterator[Node]:
 
 
 @pytest.fixture
-def new_node(tmp_path, image) -> Iterator[Callable[[], Node]]:
+def new_node(tmp_path, image) -> Iterator[Callable[..., Node]]:
     """Makes nodes for this test alone, to be stopped, killed and started again."""
     nodes: list[Node] = []
 
-    def new() -> Node:
-        nodes.append(make(tmp_path / f"home{len(nodes)}", image))
+    def new(beside: Node | None = None) -> Node:
+        nodes.append(make(tmp_path / f"home{len(nodes)}", image, beside))
         return nodes[-1]
 
     yield new

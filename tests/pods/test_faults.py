@@ -21,9 +21,9 @@ from minipod.spec import qos
 from minipod.spec.validate import manifest
 from minipod.supervisor import config, volumes
 from tests.support import host
-from tests.support.faults import READY, Api, glance, running
+from tests.support.faults import Api, busybox_pod, glance, impatient, running
 from tests.support.namespaces import inside
-from tests.support.node import Node, make, mounted, pod, sh
+from tests.support.node import Node, make
 from tests.support.wait import wait_until
 
 RECOVERS = 5.0  # seconds
@@ -47,24 +47,11 @@ ACTIONS = ("fail", "kill-before", "kill-after")
 pytestmark = pytest.mark.slow
 
 
-def victim(name: str) -> dict:
-    shared = {"volumeMounts": mounted(d="/d")}
-    return pod(
-        name,
-        sh(READY, name="a", **shared),
-        sh(READY, name="b", **shared),
-        initContainers=[{"name": "init", "image": "busybox", "command": ["true"], **shared}],
-        volumes=[{"name": "d", "emptyDir": {}}],
-    )
-
-
 @pytest.fixture(scope="module")
 def shared_node(tmp_path_factory, image) -> Iterator[Node]:
     """As conftest's, but with restarts a hundred times as soon."""
     node = make(tmp_path_factory.mktemp("faults") / "home", image)
-    os.makedirs(node.layout.etc)
-    with open(f"{node.layout.etc}/node.toml", "w") as file:
-        file.write("backoff_scale = 0.01\n")
+    impatient(node)
     empty = node.look()
     node.start()
     yield node
@@ -81,7 +68,7 @@ def api(node) -> Api:
 
 @pytest.fixture(scope="module")
 def stages(shared_node) -> dict[str, int]:
-    """How many operations each stage of a victim's plans has."""
+    """How many operations each stage of the pod's plans has."""
     facts = inside(shared_node.init, _facts, shared_node.layout)
     return {stage.name: len(stage.ops) for stage in _plans(facts)}
 
@@ -91,7 +78,7 @@ def _facts(layout: Layout) -> m.NodeFacts:
 
 
 def _plans(facts: m.NodeFacts) -> Plan:
-    wanted = manifest(victim("web"), "", "default").pod
+    wanted = manifest(busybox_pod("web"), "", "default").pod
     box = config.sandbox(wanted, facts, 0)
     box = m.SandboxConfig(**{**_fields(box), "address4": "10.0.0.2", "address6": "fd00::2"})
     plan = pod_plan.pod(
@@ -124,7 +111,9 @@ def strike(api: Api, faults: dict[str, str]) -> None:
     """Pods (name: fault) are applied, recover, and are deleted; the host is then as before."""
     before = glance(api.node)
     with api.watch() as watch:
-        uids = {name: api.create(victim(name), fault)["metadata"]["uid"] for name, fault in faults.items()}
+        uids = {
+            name: api.create(busybox_pod(name), fault)["metadata"]["uid"] for name, fault in faults.items()
+        }
         watch.wait(lambda pods: all(running(pods.get(name)) for name in uids), RECOVERS, f"all run: {faults}")
         untouched = [faults[name] for name, uid in uids.items() if not disturbed(api, uid)]
         assert not untouched, f"no fault happened at {untouched}"
@@ -139,7 +128,7 @@ def strike(api: Api, faults: dict[str, str]) -> None:
 def test_the_plans_are_what_is_carried_out(api, stages):
     """Of each child the last operation is exec, after which there is nobody left to tell how long it took."""
     with api.watch() as watch:
-        uid = api.create(victim("web"))["metadata"]["uid"]
+        uid = api.create(busybox_pod("web"))["metadata"]["uid"]
         watch.wait(lambda pods: running(pods.get("web")), RECOVERS)
         wait_until(lambda: api.heard(watch.pods["web"]))
     assert tuple(stages) == STAGES
@@ -163,7 +152,7 @@ def test_a_pod_recovers_from_a_fault_at_every_operation(api, stages, stage, acti
 def test_after_exec_there_is_nothing_of_ours_to_kill(api, stages, stage):
     """The fault door can't strike there; the program that was exec'ed can be killed, as any program can."""
     with api.watch() as watch:
-        uid = api.create(victim("web"), f"{stage}:{stages[stage] - 1}:kill-after")["metadata"]["uid"]
+        uid = api.create(busybox_pod("web"), f"{stage}:{stages[stage] - 1}:kill-after")["metadata"]["uid"]
         watch.wait(lambda pods: running(pods.get("web")), RECOVERS)
         assert not disturbed(api, uid)
 
@@ -171,7 +160,7 @@ def test_after_exec_there_is_nothing_of_ours_to_kill(api, stages, stage):
 @pytest.mark.parametrize("name", ["pause", "a", "b"])
 def test_a_pod_recovers_when_a_program_is_killed_after_exec(api, name):
     with api.watch() as watch:
-        uid = api.create(victim("web"))["metadata"]["uid"]
+        uid = api.create(busybox_pod("web"))["metadata"]["uid"]
         watch.wait(lambda pods: running(pods.get("web")), RECOVERS)
         wait_until(lambda: api.heard(watch.pods["web"]))
         inside(api.node.init, os.kill, api.pids(uid)[name], signal.SIGKILL)

@@ -243,6 +243,12 @@ def test_a_container_is_told_before_it_is_killed(node):
     assert node.sh("cat /run/kept/told; rm -r /run/kept") == "told\n"
 
 
+def test_a_container_that_ends_when_it_is_told_is_not_waited_for(node):
+    node.apply(pod("web", {}, terminationGracePeriodSeconds=600))
+    node.run("delete", "pod", "web", seconds=20)
+    assert node.names() == []
+
+
 def test_a_deaf_container_is_killed_after_its_grace_period(node):
     node.apply(pod("web", sh("trap '' TERM; while :; do sleep 0.01; done"), terminationGracePeriodSeconds=0))
     node.run("delete", "pod", "web", seconds=10)

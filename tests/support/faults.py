@@ -21,7 +21,7 @@ from minipod.api import messages as m
 from minipod.api.channel import Channel, short_path
 from minipod.observe import mounts
 from tests.support import host
-from tests.support.node import Node
+from tests.support.node import Node, mounted, pod, sh
 from tests.support.wait import wait_until
 
 # Tells when it can be told: a PID 1 that has no handler yet doesn't hear SIGTERM.
@@ -128,7 +128,7 @@ class Api:
         status = self.supervisor(uid, m.Status()).status
         assert status is not None
         found = {each.name: each.pid for each in status.containers if each.state == "running"}
-        return found | {"pause": each.pid for each in status.sandboxes if each.state == "ready"}
+        return found | {"pause": next((each.pid for each in status.sandboxes if each.state == "ready"), 0)}
 
     def heard(self, pod: Object) -> bool:
         """Whether every running container has said that it is ready to be stopped."""
@@ -138,6 +138,10 @@ class Api:
             _contains(f"{folder}/{status['name']}/{status['restartCount']}.log", "ready")
             for status in pod["status"]["containerStatuses"]
         )
+
+    def starts(self, uid: str, container: str) -> int:
+        """How often a container of busybox_pod() has really begun to run."""
+        return len(_lines(f"{self.root}{self.node.layout.pod_run(uid)}/volumes/d/{container}"))
 
     def journal(self, uid: str) -> list[Object]:
         with open(f"{self.node.layout.pod_lib(uid)}/journal") as file:
@@ -159,6 +163,28 @@ def running(pod: Object | None) -> bool:
     if pod is None or pod["status"].get("phase") != "Running":
         return False
     return all("running" in status["state"] for status in pod["status"]["containerStatuses"])
+
+
+def busybox_pod(name: str, **spec: Any) -> Object:
+    """An init container, two that can be stopped as soon as they are heard, and an emptyDir in all three.
+
+    Each container writes a line to a file of the volume when it starts: volumes survive restarts.
+    """
+    shared = {"volumeMounts": mounted(d="/d")}
+    return pod(
+        name,
+        *(sh(f"echo >>/d/{each}; {READY}", name=each, **shared) for each in ("a", "b")),
+        initContainers=[{"name": "init", **sh("echo >>/d/init"), "image": "busybox", **shared}],
+        volumes=[{"name": "d", "emptyDir": {}}],
+        **spec,
+    )
+
+
+def impatient(node: Node) -> None:
+    """Before it starts: let it restart containers a hundred times as soon as the kubelet would."""
+    os.makedirs(node.layout.etc)
+    with open(f"{node.layout.etc}/node.toml", "w") as file:
+        file.write("backoff_scale = 0.01\n")
 
 
 def _contains(path: str, text: str) -> bool:
@@ -212,7 +238,7 @@ def _files(node: Node) -> Iterator[str]:
     here = node.layout
     for top in (here.run, f"{here.lib}/pods", f"{here.log}/pods", here.netns):
         for directory, folders, files in os.walk(f"/proc/{node.init}/root{top}"):
-            yield from (f"{directory}/{name}" for name in (*folders, *files))
+            yield from (f"{directory}/{name}" for name in (*folders, *files) if name != "last-address")
 
 
 def _sockets(path: str) -> Iterator[str]:

@@ -78,10 +78,12 @@ def mounted(**paths: str) -> list[dict[str, str]]:
 class Node:
     """One private node. It is started by the first command, as anywhere."""
 
-    def __init__(self, home: str) -> None:
+    def __init__(self, home: str, beside: "Node | None" = None) -> None:
+        """In namespaces of its own, or in those of another node."""
         self.home = home
         self.layout = layout(home)
-        self.keeper = spawn(_become_init)
+        self.is_guest = beside is not None
+        self.keeper = beside.keeper if beside else spawn(_become_init)
         self.init = wait_until(lambda: _first_child(self.keeper), what="the PID namespace's init")
         wait_until(lambda: psutil.Process(self.init).name() == "catatonit", what="the init to be ready")
         self.proc = f"/proc/{self.init}/root/proc"  # /proc of its PID namespace, from outside
@@ -241,9 +243,10 @@ class Node:
         self.run("node", "stop", *(["--pods"] if pods else []))
 
     def close(self) -> None:
-        """End everything in the PID namespace, then remove what doesn't go with it."""
-        os.kill(self.init, signal.SIGKILL)
-        finished(self.keeper, 10)
+        """End everything in the PID namespace, then remove what doesn't go with it; a guest after its host."""
+        if not self.is_guest:
+            os.kill(self.init, signal.SIGKILL)
+            finished(self.keeper, 10)
         hierarchies = [each for each in mounts.of_process("/proc/self") if each.fstype.startswith("cgroup")]
         for hierarchy in hierarchies:
             for directory, _, _ in os.walk(f"{hierarchy.mountpoint}/{self.layout.cgroup}", topdown=False):
@@ -291,10 +294,10 @@ def busybox(folder: Path) -> tuple[str, Any]:
     return str(tar), importer.read_config(str(tar.with_suffix(".json")))
 
 
-def make(home: Path, image: tuple[str, Any]) -> Node:
+def make(home: Path, image: tuple[str, Any], beside: Node | None = None) -> Node:
     """A node with the image busybox in its store, not started yet."""
     home.mkdir(parents=True)
     images = layout(str(home)).images
     os.makedirs(images)
     importer.import_tar(images, image[0], "busybox", image[1])
-    return Node(str(home))
+    return Node(str(home), beside)

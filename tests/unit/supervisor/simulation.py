@@ -3,6 +3,7 @@
 Time begins at T0. Starts, ends and accidents are events at a time; between them only decide() is asked.
 """
 
+import functools
 import heapq
 import itertools
 import math
@@ -40,6 +41,11 @@ def make_pod(apps="a", inits="", policy="Always", grace=30, **spec):
             **spec,
         ),
     )
+
+
+def replay(facts):
+    """What is known after all of them."""
+    return functools.reduce(apply, facts, Observed())
 
 
 class BackoffTable:

@@ -4,8 +4,8 @@ import msgspec
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from minipod.supervisor.observed import AnyFact, replay
-from tests.unit.supervisor.simulation import FOREVER, T0, Run, Simulation, make_pod
+from minipod.supervisor.observed import AnyFact
+from tests.unit.supervisor.simulation import FOREVER, T0, Run, Simulation, make_pod, replay
 
 ANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FAILURES = ("ErrImagePull", "ErrImageNeverPull", "CreateContainerConfigError", "RunContainerError")

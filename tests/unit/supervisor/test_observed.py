@@ -6,6 +6,7 @@ import pytest
 from minipod.api.messages import ContainerInfo, SandboxInfo
 from minipod.spec.types import Event, ObjectMeta
 from minipod.supervisor import observed as o
+from tests.unit.supervisor.simulation import replay
 
 
 def sandbox(state="ready", sandbox_id="s"):
@@ -38,7 +39,7 @@ FACTS = [
     o.DeletionRequested(at=5, grace=30),
     o.PodFinished(at=5, phase="Failed", reason="Evicted", message="too much"),
     event("e"),
-    o.Snapshot(at=5, observed=o.replay([o.SupervisorBegan(at=5), starting()])),
+    o.Snapshot(at=5, observed=replay([o.SupervisorBegan(at=5), starting()])),
 ]
 
 
@@ -52,17 +53,17 @@ def test_every_kind_of_fact_is_tried_above():
 
 
 def test_the_sequence_counts_all_facts_and_goes_on_after_a_snapshot():
-    known = o.replay([o.SupervisorBegan(at=1), starting(), event("e")])
+    known = replay([o.SupervisorBegan(at=1), starting(), event("e")])
     assert known.sequence == 3
-    assert o.replay([o.Snapshot(at=2, observed=known), event("f")]).sequence == 4
+    assert replay([o.Snapshot(at=2, observed=known), event("f")]).sequence == 4
 
 
 def test_the_start_time_is_that_of_the_first_supervisor():
-    assert o.replay([o.SupervisorBegan(at=1), o.SupervisorBegan(at=2, lost=True)]).start_time == 1
+    assert replay([o.SupervisorBegan(at=1), o.SupervisorBegan(at=2, lost=True)]).start_time == 1
 
 
 def test_a_new_attempt_makes_the_one_before_the_previous():
-    known = o.replay(
+    known = replay(
         [
             starting("c0"),
             o.ContainerIs(at=1, container=container("exited", "c0")),
@@ -74,7 +75,7 @@ def test_a_new_attempt_makes_the_one_before_the_previous():
 
 
 def test_late_news_of_an_older_attempt_changes_nothing():
-    before = o.replay(
+    before = replay(
         [
             starting("c0"),
             o.ContainerIs(at=1, container=container("exited", "c0")),
@@ -90,7 +91,7 @@ def test_late_news_of_an_older_attempt_changes_nothing():
 
 
 def test_the_first_word_about_an_end_stands():
-    known = o.replay(
+    known = replay(
         [
             starting(),
             o.ContainerIs(at=1, container=container("exited", exit_code=3)),
@@ -103,14 +104,14 @@ def test_the_first_word_about_an_end_stands():
 def test_failures_are_counted_until_the_container_runs():
     failed = o.StartFailed(at=1, name="a", reason="ErrImagePull", message="")
     facts = [starting(), failed, starting(), failed]
-    assert o.replay(facts).known("a").failure.count == 2
+    assert replay(facts).known("a").failure.count == 2
     facts += [starting(), o.ContainerIs(at=1, container=container("running"))]
-    assert o.replay(facts).known("a").failure is None
+    assert replay(facts).known("a").failure is None
 
 
 @pytest.mark.parametrize("late", [o.SandboxStopping(at=3, id="old"), o.SandboxStopped(at=3, id="old")])
 def test_late_news_of_an_older_sandbox_changes_nothing(late):
-    before = o.replay([o.SandboxStarting(at=1, id="s", attempt=1), o.SandboxIs(at=2, sandbox=sandbox())])
+    before = replay([o.SandboxStarting(at=1, id="s", attempt=1), o.SandboxIs(at=2, sandbox=sandbox())])
     assert o.apply(before, late).sandbox == before.sandbox
     assert not o.apply(before, late).sandbox_stopping
     news = o.SandboxIs(at=3, sandbox=sandbox("notready", "old"))
@@ -123,30 +124,30 @@ def test_late_news_of_an_older_sandbox_changes_nothing(late):
 )
 def test_a_second_deletion_can_only_hurry(first, second, grace):
     requests = [o.DeletionRequested(at=at, grace=given) for at, given in (first, second)]
-    known = o.replay(requests)
+    known = replay(requests)
     assert (known.deleted_at, known.grace) == (10, grace)
 
 
 def test_a_terminal_phase_never_changes():
-    known = o.replay(
+    known = replay(
         [o.PodFinished(at=1, phase="Failed", reason="Evicted"), o.PodFinished(at=2, phase="Succeeded")]
     )
     assert (known.terminal.phase, known.terminal.reason, known.terminal.at) == ("Failed", "Evicted", 1)
 
 
 def test_a_repeated_event_takes_the_place_of_the_first():
-    known = o.replay([event("x"), event("y"), event("x", 2)])
+    known = replay([event("x"), event("y"), event("x", 2)])
     assert [(e.metadata.name, e.count) for e in known.events] == [("y", 1), ("x", 2)]
 
 
 def test_only_the_last_events_are_kept():
-    known = o.replay([event(str(number)) for number in range(o.EVENTS_KEPT + 5)])
+    known = replay([event(str(number)) for number in range(o.EVENTS_KEPT + 5)])
     assert len(known.events) == o.EVENTS_KEPT
     assert known.events[0].metadata.name == "5"
 
 
 def test_with_its_supervisor_a_pod_loses_sandbox_and_running_containers():
-    known = o.replay(
+    known = replay(
         [
             o.SandboxStarting(at=1, id="s", attempt=0),
             o.SandboxIs(at=1, sandbox=sandbox()),
@@ -163,7 +164,7 @@ def test_with_its_supervisor_a_pod_loses_sandbox_and_running_containers():
 
 
 def test_what_had_ended_before_its_supervisor_is_remembered_as_it_was():
-    known = o.replay(
+    known = replay(
         [
             starting(),
             o.ContainerIs(at=1, container=container("exited", exit_code=3, finished_at=1)),
