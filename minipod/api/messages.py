@@ -93,6 +93,9 @@ class ContainerConfig(Record, frozen=True):
     no_new_privileges: bool = False
     readonly_rootfs: bool = False
     log_path: str = ""  # relative to the sandbox's log_directory
+    stdin: bool = False  # keep standard input open for Attach
+    stdin_once: bool = False  # until the first one that asks for it has gone
+    tty: bool = False  # a terminal instead of pipes
     image_id: str = ""
 
 
@@ -207,6 +210,18 @@ class Exec(Message, frozen=True):
     columns: int = 0
 
 
+class Attach(Message, frozen=True):
+    """Stand beside a running container: see what it writes from now on, and write what it reads.
+
+    With a descriptor, as Exec; see runtime/attach.py for what is answered on it.
+    """
+
+    container: str
+    stdin: bool = False
+    rows: int = 0
+    columns: int = 0
+
+
 class Status(Message, frozen=True):
     """Ask for a RuntimeStatus."""
 
@@ -234,6 +249,7 @@ Request = (
     | StopContainer
     | RemoveContainer
     | Exec
+    | Attach
     | Status
     | Trace
     | Subscribe

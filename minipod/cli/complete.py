@@ -4,6 +4,7 @@ from itertools import pairwise
 
 from minipod.api import client
 from minipod.cli.console import out
+from minipod.cli.kinds import PODS
 from minipod.cli.options import VERBS, Args, Command, Option, UsageError, load
 
 TYPE_CHECKING = False
@@ -43,7 +44,8 @@ def _for_verb(command: Command, before: list[str], last: str) -> list[str]:
     if not command.words:
         return []
     wanted = command.words[min(len(words), len(command.words) - 1)]
-    slash = [f"pod/{name}" for name in _pods(before)] if "/" in last else []
+    kind = last.partition("/")[0]
+    slash = [f"{kind}/{name}" for name in _pods(before)] if "/" in last and kind in PODS else []
     return slash or _offer(wanted, words, before)
 
 
@@ -65,8 +67,13 @@ def _plain_words(command: Command, before: list[str]) -> list[str]:
 
 
 def _offer(wanted: str, words: list[str], before: list[str]) -> list[str]:
+    if wanted == "pod/":
+        return [f"pod/{name}" for name in _pods(before)]
     if wanted == "pod":
         return [name for name in _pods(before) if name not in words]
+    if wanted == "image":
+        names = [name for item in _get("/minipod/v1/images").get("items", []) for name in item["names"]]
+        return [name.removeprefix("docker.io/").removeprefix("library/") for name in names]
     if wanted == "container":
         return _containers(words[0].rpartition("/")[2], before) if words else []
     if wanted == "verb":

@@ -46,7 +46,7 @@ COMMAND = Command(
     usage=("completion bash|zsh|fish",),
     examples=(
         ("For this bash", "source <(minipod completion bash)"),
-        ("For every bash", "minipod completion bash > /etc/bash_completion.d/minipod"),
+        ("For every bash", "minipod completion bash > ~/.local/share/bash-completion/completions/minipod"),
         ("For fish", "minipod completion fish > ~/.config/fish/completions/minipod.fish"),
     ),
     words=("bash|zsh|fish",),

@@ -16,12 +16,19 @@ def run(args: Args) -> int:
         body, source = gather(files, args.verb)
         how += [("namespace", args.text("namespace")), ("source", source)]
         return show(ask("POST", target("/minipod/v1/delete", how), body, YAML))
-    kind, names = kind_and_names(args)
+    kind, names = kind_and_names(args) if args.words or not args.on("all") else ("pods", [])
     if kind != "pods":
         raise UsageError("only pods can be deleted; events go by themselves", args.verb)
-    if not names:
-        raise UsageError("resource(s) were provided, but no name was specified", args.verb)
+    every, selector = args.on("all"), args.text("selector")
+    if names and (every or selector):
+        raise UsageError("name cannot be provided when a selector or --all is specified", args.verb)
+    if not (names or every or selector):
+        raise UsageError(
+            "resource(s) were provided, but no name was specified: name pods, or write --all", args.verb
+        )
     how += [("kind", kind), ("namespace", args.namespace), *[("name", name) for name in names]]
+    how += [("all", "true" if every else ""), ("selector", selector)]
+    how += [("all-namespaces", "true" if args.on("all-namespaces") else "")]
     return show(ask("POST", target("/minipod/v1/delete", how)))
 
 
@@ -41,7 +48,7 @@ COMMAND = Command(
     "delete",
     "Stop and remove pods",
     run,
-    usage=("delete pod NAME... [flags]", "delete -f FILE|FOLDER|- [flags]"),
+    usage=("delete pod NAME... [flags]", "delete pods --all|-l LABELS", "delete -f FILE|FOLDER|- [flags]"),
     about="Returns when the pods and everything they left on the host are gone.",
     examples=(
         ("Ask nicely, wait as long as the pod says", "minipod delete pod shared-context"),
@@ -53,6 +60,9 @@ COMMAND = Command(
     ),
     options=(
         Option("filename", "File, folder, or - for standard input; repeatable", "f", "FILE", "file"),
+        Option("all", "All pods of the namespace"),
+        Option("selector", "Those with these labels: a=b,c!=d", "l", "LABELS"),
+        Option("all-namespaces", "With --all or -l: those of all namespaces", "A"),
         Option("grace-period", "Seconds from SIGTERM to SIGKILL, instead of the pod's own", "", "N"),
         Option("now", "SIGKILL at once: --grace-period 0"),
         Option("force", "The same as --now"),

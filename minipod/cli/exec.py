@@ -30,7 +30,7 @@ def run(args: Args) -> int:
     raw = tty and posix.isatty(0)
     if tty and not raw:
         err("Unable to use a TTY - input is not a terminal or the right kind of file")
-    rows, columns = _size() if raw else ("", "")
+    rows, columns = size() if raw else ("", "")
     pod = f"/api/v1/namespaces/{quote(args.namespace)}/pods/{quote(pod_name(args.words[0], args.verb))}"
     how = [
         ("container", args.text("container")),
@@ -44,18 +44,12 @@ def run(args: Args) -> int:
     if reply.status != 101:
         return failure(reply)
     session = Session(reply, stdin, tty)
-    if not session.start():
-        return session.report()
-    if raw:
-        from minipod.cli.terminal import in_raw_mode
-
-        in_raw_mode(session.copy, next(iter(session.output)))
-    else:
-        session.copy()
+    session.run(raw)
     return session.report()
 
 
-def _size() -> tuple[str, str]:
+def size() -> tuple[str, str]:
+    """Rows and columns of the terminal on stdin."""
     columns, rows = posix.get_terminal_size(0)
     return str(rows or ""), str(columns or "")
 
@@ -65,15 +59,25 @@ class Session:
 
     def __init__(self, reply: Reply, stdin: bool, tty: bool) -> None:
         self.reply, self.stdin, self.tty = reply, stdin, tty
-        self.output: dict[
-            int, int
-        ] = {}  # stdout and stderr of the command, or its terminal: and where they go
+        self.output: dict[int, int] = {}  # what the command writes, or its terminal: and where that goes
         self.input = -1  # what the command reads
+        self.terminal = -1
         self.code: int | None = None
         self.error = ""
         self.ended = False
         self._text = b""  # from the supervisor, up to the next newline
         self._pending = b""  # typed or piped, not yet taken by the command
+
+    def run(self, raw: bool) -> None:
+        """To its end; with `raw` and a terminal, ours becomes its."""
+        if not self.start():
+            return
+        if raw and self.terminal >= 0:
+            from minipod.cli.terminal import in_raw_mode
+
+            in_raw_mode(self.copy, self.terminal)
+        else:
+            self.copy()
 
     def start(self) -> bool:
         """Waits for the command's descriptors; False if there will be none."""
@@ -88,23 +92,33 @@ class Session:
         for line in lines:
             word, _, rest = line.decode(errors="replace").partition(" ")
             if word == "streams":
-                self._take(self.reply.fds)
+                self._take(rest.split() or self._usual())
             elif word == "exit":
                 self.code, self.ended = int(rest), True
             elif word == "error":
                 self.error = rest
         self.ended = self.ended or not data
 
-    def _take(self, fds: list[int]) -> None:
-        if len(fds) != (1 if self.tty else 2 + self.stdin):
+    def _usual(self) -> list[str]:
+        """What exec gives."""
+        if self.tty:
+            return ["terminal"]
+        return ["stdin", "stdout", "stderr"] if self.stdin else ["stdout", "stderr"]
+
+    def _take(self, names: list[str]) -> None:
+        fds = self.reply.fds
+        if len(fds) != len(names):
             self.error, self.ended = f"{len(fds)} descriptors came from the pod's supervisor", True
-        elif self.tty:
-            self.output = {fds[0]: 1}
-            self.input = posix.dup(fds[0]) if self.stdin else -1
-        elif self.stdin:
-            self.input, self.output = fds[0], {fds[1]: 1, fds[2]: 2}
+            return
+        given = dict(zip(names, fds, strict=True))
+        self.terminal = given.get("terminal", -1)
+        self.tty = self.terminal >= 0
+        if "stdout" in given:
+            self.output = {given[name]: to for name, to in (("stdout", 1), ("stderr", 2)) if name in given}
+            self.input = given.get("stdin", -1)
         else:
-            self.output = {fds[0]: 1, fds[1]: 2}
+            self.output = {self.terminal: 1}
+            self.input = posix.dup(self.terminal) if self.stdin else -1
         if self.input >= 0:
             posix.set_blocking(self.input, False)  # the command's output comes first, whether it reads or not
 

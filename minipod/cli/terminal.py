@@ -24,7 +24,7 @@ def in_raw_mode(work: "Callable[[int], None]", master: int) -> None:
 
     def give_back_and_die(number: int, _: "FrameType | None") -> None:
         termios.tcsetattr(0, termios.TCSANOW, modes)
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, before[signal.Signals(number)])
         os.kill(os.getpid(), number)
 
     def resize(*_: object) -> None:

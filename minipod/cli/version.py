@@ -29,10 +29,7 @@ COMMAND = Command(
     examples=(
         ("Of this command and of the node, if it runs", "minipod version"),
         ("Of this command only", "minipod version --client"),
-        (
-            "Of the Kubernetes API it speaks, too",
-            "curl --unix-socket /run/minipod/minipod.sock http://node/version",
-        ),
+        ("Of the node only", "minipod version | tail -n 1"),
     ),
     options=(Option("client", "Only this command's"),),
 )

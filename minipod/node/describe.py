@@ -353,11 +353,7 @@ def _annotations(pairs: dict[str, str]) -> Lines:
         if len(key) + len(value) + 2 <= _ANNOTATION and "\n" not in value:
             shown.append(f"{key}: {value}")
         else:
-            lines = (
-                line if len(line) <= _WIDE_ANNOTATION else f"{line[:_WIDE_ANNOTATION]}..."
-                for line in value.split("\n")
-            )
-            shown += [f"{key}:", *(f"  {line}" for line in lines)]
+            shown += [f"{key}:", *(f"  {_shorten(line)}" for line in value.split("\n"))]
     return _column("Annotations", shown)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from minipod.api.messages import Door, Exec, NodeFacts, RuntimeStatus
+from minipod.api.messages import Attach, Door, Exec, NodeFacts, RuntimeStatus
 from minipod.names import Layout
 from minipod.node.objects import Objects
 from minipod.spec.types import Pod
@@ -22,7 +22,7 @@ class PodManager(Protocol):
     async def delete(self, uid: str, grace: float | None) -> None:
         """Ask the supervisor to stop and undo the pod; returns at once."""
 
-    async def exec(self, uid: str, request: Exec, sock_fd: int) -> None:
+    async def exec(self, uid: str, request: Exec | Attach, sock_fd: int) -> None:
         """Hand the client's socket to the supervisor; raises MinipodError if that isn't possible."""
 
     async def observe_pids(self, uid: str) -> RuntimeStatus:

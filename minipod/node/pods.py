@@ -104,7 +104,7 @@ class Pods:
             except Unreachable:
                 pass
 
-    async def exec(self, uid: str, request: m.Exec, sock_fd: int) -> None:
+    async def exec(self, uid: str, request: m.Exec | m.Attach, sock_fd: int) -> None:
         """Hand the asker's socket to the supervisor. Raises MinipodError if it refuses."""
         await self._ask(self._of(uid), request, (sock_fd,))
 

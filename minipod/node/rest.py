@@ -8,9 +8,9 @@ import msgspec
 from aiohttp import web
 
 from minipod import __version__
-from minipod.api.messages import Exec
+from minipod.api.messages import Attach, Exec
 from minipod.errors import BadManifest, MinipodError
-from minipod.node import apply, logs, selector, status
+from minipod.node import apply, logs, selector, status, waiting
 from minipod.node.delete import delete_pod, number
 from minipod.node.get import flag
 from minipod.node.hub import AnyObject, Change
@@ -151,12 +151,10 @@ _SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrad
 
 async def exec_(request: web.Request) -> web.StreamResponse:
     """POST /api/v1/namespaces/{ns}/pods/{name}/exec: the client's socket becomes the supervisor's."""
-    node, query, pod = request.app[NODE], request.query, _pod(request)
+    query, pod = request.query, _pod(request)
     argv = tuple(query.getall("command", ()))
     if not argv:
         raise status.BadRequest("you must specify at least one command for the container")
-    if request.headers.get("Upgrade", "").lower() != "minipod-streams":
-        raise status.BadRequest("exec needs the headers Connection: Upgrade and Upgrade: minipod-streams")
     wish = Exec(
         container=running_container(pod, query.get("container", "")),
         argv=argv,
@@ -165,7 +163,27 @@ async def exec_(request: web.Request) -> web.StreamResponse:
         rows=number(query.get("rows"), "rows") or 0,
         columns=number(query.get("columns"), "columns") or 0,
     )
-    transport = request.transport
+    return await _hand_over(request, pod, wish)
+
+
+async def attach(request: web.Request) -> web.StreamResponse:
+    """POST /api/v1/namespaces/{ns}/pods/{name}/attach: likewise; with `wait`, as soon as the container runs."""
+    query, pod, node = request.query, _pod(request), request.app[NODE]
+    if flag(query.get("wait")):
+        pod = await waiting.wait_running(node, pod, query.get("container") or pod.spec.containers[0].name)
+    wish = Attach(
+        container=running_container(pod, query.get("container", ""), "attach to"),
+        stdin=flag(query.get("stdin")),
+        rows=number(query.get("rows"), "rows") or 0,
+        columns=number(query.get("columns"), "columns") or 0,
+    )
+    return await _hand_over(request, pod, wish)
+
+
+async def _hand_over(request: web.Request, pod: Pod, wish: Exec | Attach) -> web.StreamResponse:
+    node, transport = request.app[NODE], request.transport
+    if request.headers.get("Upgrade", "").lower() != "minipod-streams":
+        raise status.BadRequest("this needs the headers Connection: Upgrade and Upgrade: minipod-streams")
     if transport is None:
         raise ConnectionResetError("the client has gone")
     # A copy: aiohttp closes its own, and the connection lives as long as the supervisor's copy of ours does.
@@ -182,7 +200,7 @@ async def exec_(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-def running_container(pod: Pod, name: str) -> str:
+def running_container(pod: Pod, name: str, act: str = "exec into") -> str:
     """The container to act in, the first by default; raises BadRequest if it doesn't run."""
     known = [each.name for each in (*pod.spec.containers, *pod.spec.init_containers)]
     name = name or known[0]
@@ -194,7 +212,7 @@ def running_container(pod: Pod, name: str) -> str:
     if not any(each.name == name and each.state.running for each in statuses):
         if pod.status.phase in ("Succeeded", "Failed"):
             raise status.BadRequest(
-                f"cannot exec into a container in a completed pod; current phase is {pod.status.phase}"
+                f"cannot {act} a container in a completed pod; current phase is {pod.status.phase}"
             )
         raise status.BadRequest(
             f'container "{name}" in pod "{pod.metadata.name}" isn\'t running: it is {_state(pod, name)}'

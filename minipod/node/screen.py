@@ -3,9 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 _GAP = 3  # spaces between columns, as in kubectl's tables
-_NARROWEST = 8  # no column is made narrower
-_ENOUGH = 20  # what a last column of sentences should keep
-
 GREEN, YELLOW, RED = 32, 33, 31  # ECMA-48, SGR: foreground colours
 _WORDS = {
     **dict.fromkeys(("Running", "Completed", "Succeeded", "True"), GREEN),
@@ -82,12 +79,8 @@ def fit(widths: Sequence[int], room: int, head: Sequence[str]) -> list[int]:
     sentences = [i for i, cell in enumerate(head) if cell in ("MESSAGE", "LABELS")]
     names = [i for i, cell in enumerate(head) if cell in ("NAME", "OBJECT", "STATUS")]
     others = [i for i in range(len(fitted)) if i not in (*sentences, *names)]
-    for group, floor in (
-        (sentences, _ENOUGH),
-        (others, _NARROWEST),
-        (names, _NARROWEST),
-        (sentences, _NARROWEST),
-    ):
+    steps = ((sentences, 20), (others, 10), (names, 16), (sentences, 8), (others, 6), (names, 8))
+    for group, floor in steps:
         while over > 0 and (wide := [i for i in group if fitted[i] > floor]):
             fitted[max(wide, key=lambda i: fitted[i])] -= 1
             over -= 1

@@ -31,6 +31,7 @@ def application(node: Node) -> web.Application:
             web.delete(pod, rest.delete),
             web.get(f"{pod}/log", rest.log),
             web.post(f"{pod}/exec", rest.exec_),
+            web.post(f"{pod}/attach", rest.attach),
             web.get("/api/v1/events", rest.list_events),
             web.get("/api/v1/namespaces/{namespace}/events", rest.list_events),
             web.get("/minipod/v1/images", images.list_images),

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 
+from minipod.errors import NotFound
 from minipod.node.console import Console
 from minipod.node.hub import Watch
 from minipod.node.node import Node
+from minipod.node.status import BadRequest
 from minipod.node.tables import pod_status
 from minipod.spec.types import ContainerStatus, Pod
 
@@ -49,6 +51,23 @@ async def wait_started(node: Node, pods: Iterable[Pod], watch: Watch, console: C
         if before:  # what it is by now, not what it was at that change
             failed |= _settle(node.objects.pod_by_uid(before.metadata.uid), before, waiting, console)
     return int(failed)
+
+
+async def wait_running(node: Node, pod: Pod, container: str) -> Pod:
+    """Wait until a container runs or has ended. Raises BadRequest if it can't start, NotFound if the pod goes."""
+    uid = pod.metadata.uid
+    with node.objects.watch(lambda change: change.object.metadata.uid == uid) as watch:
+        while True:
+            now = node.objects.pod_by_uid(uid)
+            if now is None:
+                raise NotFound("pods", pod.metadata.name)
+            found = next((each for each in now.status.container_statuses if each.name == container), None)
+            if found and _has_run(found):
+                return now
+            if problem := why_not(now):
+                raise BadRequest(f"pod/{pod.metadata.name} {problem}")
+            if await anext(watch, None) is None:
+                raise BadRequest("the node is stopping; the pod goes on starting")
 
 
 def _settle(now: Pod | None, before: Pod, waiting: dict[str, Pod], console: Console) -> bool:

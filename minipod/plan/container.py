@@ -132,12 +132,13 @@ def _process(
         *_devices(),
         *_volumes(facts, sandbox_id, sandbox, config),
         MakeWorkdir(config.cwd),
-        Stdio(),
+        *([] if config.tty else [Stdio()]),
         PivotRoot(),
         DetachOldRoot(),
         *_hidden(facts, config),
+        *([Terminal()] if config.tty else []),  # of its own devpts: only here is that at /dev/pts
         *_privileges(config),
-        process.Exec(config.argv, config.env),
+        process.Exec(config.argv, ("TERM=xterm", *config.env) if config.tty else config.env),
     ]
     return Stage(f"container/{config.name}", "child", tuple(ops), born, new_pid=not sandbox.share_pid)
 

@@ -126,6 +126,10 @@ class Saved(msgspec.Struct, frozen=True):
 _decoder = msgspec.json.Decoder(Saved)
 
 
+def encode(undo: tuple[Undo, ...]) -> bytes:
+    return msgspec.json.encode(Saved(undo))  # type: ignore[arg-type]
+
+
 def save(path: str, undo: tuple[Undo, ...]) -> None:
     """Write an undo list, whole or not at all (rename), readable by root only."""
     text = msgspec.json.encode(Saved(undo))  # type: ignore[arg-type]

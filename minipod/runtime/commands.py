@@ -10,13 +10,17 @@ So nothing of the asker's ever enters the container, and the bytes pass through 
 """
 
 import array
+import fcntl
 import os
 import socket
+import struct
+import termios
 
-from minipod.api.messages import Exec
+from minipod.api.messages import Attach, Exec
 from minipod.errors import Conflict, PlanError
 from minipod.kernel import process
 from minipod.plan import container as container_plan
+from minipod.runtime.attach import Attachment
 from minipod.runtime.runtime import Container, Runtime
 
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # exit codes, as a shell's
@@ -41,6 +45,26 @@ def run(runtime: Runtime, request: Exec, client: socket.socket) -> None:
     runtime.loop.on_exit(pid, lambda ended: _finish(client, ended))
 
 
+def attach(runtime: Runtime, request: Attach, client: socket.socket) -> None:
+    """Attach to a running container; the rest happens in the loop. Raises NotFound and Conflict."""
+    container = runtime.container(request.container)
+    output = container.output
+    if container.info.state != "running" or output is None:
+        raise Conflict(f'container "{container.config.name}" is not running')
+    given = {}
+    if (master := output.terminal()) >= 0:
+        given["terminal"] = master
+        if request.rows and request.columns:
+            fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", request.rows, request.columns, 0, 0))
+    stdin = request.stdin and output.stdin >= 0
+    if stdin:
+        given["stdin"] = output.stdin
+    names = ("stdout",) if output.tty else ("stdout", "stderr")
+    output.attach(Attachment(runtime.loop, client, names, given))
+    if stdin and container.config.stdin_once:
+        output.close_stdin()
+
+
 def _start(runtime: Runtime, container: Container, request: Exec) -> tuple[int, list[int]]:
     """The command's pid, and our ends of its streams."""
     stage = container_plan.command(
@@ -48,7 +72,9 @@ def _start(runtime: Runtime, container: Container, request: Exec) -> tuple[int, 
     )
     ours, fds = ([], {}) if request.tty else _pipes(request.stdin)
     try:
-        ran = runtime.run_child_stage(f"exec-{container.info.id}", stage, {**fds, "container": container.pidfd})
+        ran = runtime.run_child_stage(
+            f"exec-{container.info.id}", stage, {**fds, "container": container.pidfd}
+        )
     except PlanError:
         for fd in ours:
             os.close(fd)

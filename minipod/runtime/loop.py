@@ -16,7 +16,7 @@ class Loop:
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._readers: dict[int, Callable[[], object]] = {}
+        self._watched: dict[int, Callable[[], object]] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._children: dict[int, Callable[[process.Exit], None]] = {}
@@ -27,12 +27,20 @@ class Loop:
         self.add_reader(self._signals, self._reap)
 
     def add_reader(self, fd: int, callback: Callable[[], object]) -> None:
-        self._readers[fd] = callback
+        """Call whenever there is something to read, or the other end has gone."""
+        self._watched[fd] = callback
         self._epoll.register(fd, select.EPOLLIN)
 
+    def add_writer(self, fd: int, callback: Callable[[], object]) -> None:
+        """Call whenever something can be written, or nobody will read it. Not together with add_reader."""
+        self._watched[fd] = callback
+        self._epoll.register(fd, select.EPOLLOUT)
+
     def remove_reader(self, fd: int) -> None:
-        if self._readers.pop(fd, None):
+        if self._watched.pop(fd, None):
             self._epoll.unregister(fd)
+
+    remove_writer = remove_reader
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> None:
         """Call once in `delay` seconds. There is no cancelling: a callback looks whether it is still wanted."""
@@ -54,7 +62,7 @@ class Loop:
         """Wait for one event or timer and call back."""
         timeout = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
         for fd, _ in self._epoll.poll(timeout):
-            if callback := self._readers.get(fd):
+            if callback := self._watched.get(fd):
                 callback()
         while self._timers and self._timers[0][0] <= time.monotonic():
             heapq.heappop(self._timers)[2]()

@@ -143,6 +143,7 @@ class _Netlink:
         self._module = netlink
         self._host = netlink.Netlink()
         self._pod: netlink.Netlink | None = None
+        self._eth0 = 0
 
     def create_veth(self, name: str, bridge: str, netns: int, mtu: int) -> None:
         self._host.create_veth(name, self._host.index(bridge), netns, mtu=mtu)
@@ -150,13 +151,14 @@ class _Netlink:
     def configure(self, netns: int, kind: str, argument: str) -> None:
         if self._pod is None:
             self._pod = self._module.Netlink(netns)
+            self._eth0 = self._pod.index("eth0")  # not always 2: a module may put its tunnels first
         if kind == "up":
-            self._pod.set_up(self._pod.index(argument))
+            self._pod.set_up(self._eth0 if argument == "eth0" else self._module.LOOPBACK)
         elif kind == "address":
             address, _, prefix = argument.partition("/")
-            self._pod.add_address(self._pod.index("eth0"), address, int(prefix))
+            self._pod.add_address(self._eth0, address, int(prefix))
         else:
-            self._pod.add_default_route(self._pod.index("eth0"), argument)
+            self._pod.add_default_route(self._eth0, argument)
 
     def leave(self) -> None:
         if self._pod is not None:

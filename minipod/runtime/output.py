@@ -1,43 +1,90 @@
-"""A container's standard output and error: two pipes, read by the supervisor and written to its log."""
+"""A container's standard input, output and error: pipes or a terminal, held by the supervisor.
 
+What it writes goes into its log, and to everybody who is attached. Whoever is attached and doesn't read holds the
+container up, as with containerd: nothing is lost that way, and a terminal's Ctrl-S does what it should.
+"""
+
+import errno
 import functools
 import os
 
+from minipod.runtime.attach import Attachment
 from minipod.runtime.logs import LogWriter
 from minipod.runtime.loop import Loop
 
 _CHUNK = 65536
+_BACKLOG = 65536  # bytes written before the first attach that are kept for it: a prompt
 
 
 class Output:
-    """The pipes of one container. `stdout` and `stderr` are the container's ends until close_child_ends()."""
+    """The streams of one container. `child_fds` are the container's ends until close_child_ends()."""
 
-    def __init__(self, loop: Loop, log: LogWriter | None) -> None:
-        self._loop, self._log = loop, log
+    def __init__(self, loop: Loop, log: LogWriter | None, stdin: bool = False, tty: bool = False) -> None:
+        self._loop, self._log, self.tty = loop, log, tty
         self._streams: dict[int, str] = {}
-        ours, self.stdout = os.pipe2(os.O_CLOEXEC)
-        self._streams[ours] = "stdout"
-        ours, self.stderr = os.pipe2(os.O_CLOEXEC)
-        self._streams[ours] = "stderr"
-        for fd in self._streams:
-            os.set_blocking(fd, False)
-            loop.add_reader(fd, functools.partial(self._read, fd))
+        self._attached: list[Attachment] = []
+        self._backlog: list[tuple[str, bytes]] | None = [] if stdin or tty else None
+        self._paused = False
+        self.stdin = -1  # what is written here is read by the container
+        self.child_fds: dict[str, int] = {}
+        if not tty:
+            self._make_pipes(stdin)
+
+    def _make_pipes(self, stdin: bool) -> None:
+        if stdin:
+            self.child_fds["stdin"], self.stdin = os.pipe2(os.O_CLOEXEC)
+        else:
+            self.child_fds["stdin"] = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        for name in ("stdout", "stderr"):
+            ours, self.child_fds[name] = os.pipe2(os.O_CLOEXEC)
+            self._listen(ours, name)
+
+    def use_terminal(self, master: int, stdin: bool) -> None:
+        """The container has a terminal: this is our end of it."""
+        self.stdin = os.dup(master) if stdin else -1
+        self._listen(master, "stdout")
+
+    def _listen(self, fd: int, name: str) -> None:
+        os.set_blocking(fd, False)
+        self._streams[fd] = name
+        self._loop.add_reader(fd, functools.partial(self._read, fd))
 
     def close_child_ends(self) -> None:
         """Only the container shall hold them, so that its end is our end of file."""
-        for fd in (self.stdout, self.stderr):
-            if fd >= 0:
-                os.close(fd)
-        self.stdout = self.stderr = -1
+        for fd in self.child_fds.values():
+            os.close(fd)
+        self.child_fds = {}
 
-    def close(self) -> None:
-        """Take what is left in the pipes, then close everything. Nobody writes any more."""
+    def terminal(self) -> int:
+        """Our end of the terminal, -1 if there is none."""
+        return next(iter(self._streams), -1) if self.tty else -1
+
+    def attach(self, attachment: Attachment) -> None:
+        """From now on tell this one, too; the first one hears what was written before."""
+        attachment.drained = self._resume
+        attachment.gone = lambda: self._detach(attachment)
+        self._attached.append(attachment)
+        backlog, self._backlog = self._backlog or [], None
+        for name, chunk in backlog:
+            attachment.write(name, chunk)
+
+    def close_stdin(self) -> None:
+        """The container reads the end of file as soon as those who have a copy of our end close theirs."""
+        if self.stdin >= 0:
+            os.close(self.stdin)
+            self.stdin = -1
+
+    def close(self, code: int = 0) -> None:
+        """Take what is left, tell those who are attached how it ended, and close everything. Nobody writes any more."""
         self.close_child_ends()
+        self.close_stdin()
         for fd in list(self._streams):
             while self._read(fd):
                 pass
         for fd in list(self._streams):
             self._forget(fd)
+        for attachment in self._attached[:]:
+            attachment.end(code)
         if self._log:
             self._log.close()
 
@@ -46,12 +93,40 @@ class Output:
             chunk = os.read(fd, _CHUNK)
         except BlockingIOError:
             return False
+        except OSError as error:
+            if error.errno != errno.EIO:  # a terminal that nobody has open any more (pty(7))
+                raise
+            chunk = b""
         if not chunk:
             self._forget(fd)
             return False
+        name = self._streams[fd]
         if self._log:
-            self._log.write(self._streams[fd], chunk)
+            self._log.write(name, chunk)
+        self._remember(name, chunk)
+        for attachment in self._attached[:]:
+            attachment.write(name, chunk)
+        if not self._paused and any(attachment.behind for attachment in self._attached):
+            self._paused = True
+            for paused in self._streams:
+                self._loop.remove_reader(paused)
         return True
+
+    def _remember(self, name: str, chunk: bytes) -> None:
+        if self._backlog is not None:
+            self._backlog.append((name, chunk))
+            while sum(len(each) for _, each in self._backlog) > _BACKLOG:
+                self._backlog.pop(0)
+
+    def _resume(self) -> None:
+        if self._paused and not any(attachment.behind for attachment in self._attached):
+            self._paused = False
+            for fd in self._streams:
+                self._loop.add_reader(fd, functools.partial(self._read, fd))
+
+    def _detach(self, attachment: Attachment) -> None:
+        self._attached.remove(attachment)
+        self._resume()
 
     def _forget(self, fd: int) -> None:
         self._loop.remove_reader(fd)

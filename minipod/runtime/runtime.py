@@ -328,20 +328,20 @@ class Runtime:
         *first, last = plan
         for stage in first:
             self.run_host_stage(name, stage)
-        null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-        fds = {"stdin": null, "stdout": output.stdout, "stderr": output.stderr, "sandbox": container.sandbox.pidfd}
         try:
-            return self.run_child_stage(name, last, fds)
+            ran = self.run_child_stage(name, last, {**output.child_fds, "sandbox": container.sandbox.pidfd})
         finally:
-            os.close(null)
             output.close_child_ends()
+        if ran.terminal >= 0:
+            output.use_terminal(ran.terminal, container.config.stdin)
+        return ran
 
     def _open_output(self, container: Container) -> Output:
         config = container.sandbox.config
         path = f"{config.log_directory}/{container.config.log_path}" if container.config.log_path else ""
         settings = self.facts.settings
         writer = LogWriter(path, settings.log_max_bytes, settings.log_max_files) if path else None
-        return Output(self.loop, writer)
+        return Output(self.loop, writer, container.config.stdin, container.config.tty)
 
     def _inside(self, sandbox_id: str) -> list[Container]:
         return [c for c in self.containers.values() if c.sandbox.info.id == sandbox_id]
@@ -376,7 +376,7 @@ class Runtime:
         if usage.oom_kills and ended.signal == signal.SIGKILL:
             reason = "OOMKilled"
         if container.output:
-            container.output.close()  # after all writers have died: nothing of the log is lost
+            container.output.close(ended.code)  # after all writers have died: nothing of the log is lost
         os.close(container.pidfd)
         self._ended(container, ended.code, ended.signal, reason, "")
 

@@ -19,11 +19,11 @@ Container  one container of a pod, app or init
     restartPolicyRules        []ContainerRestartRule  later        restart by exit code
     securityContext           SecurityContext       applied      who the process is and what it may do
     startupProbe              Probe                 later        the other probes wait for it
-    stdin                     bool                  later=false  keep standard input open
-    stdinOnce                 bool                  later=false  close it after the first attach
+    stdin                     bool                  applied      standard input stays open, for attach
+    stdinOnce                 bool                  applied      until the first attach ends
     terminationMessagePath    string                later        the file whose text becomes the termination message
     terminationMessagePolicy  string                later        whether the log stands in for that file
-    tty                       bool                  later=false  a terminal
+    tty                       bool                  applied      a terminal instead of three pipes
     volumeDevices             []VolumeDevice        later        block devices
     volumeMounts              []VolumeMount         applied      which volumes it sees, and where
     workingDir                string                applied      the image's when absent

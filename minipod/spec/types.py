@@ -13,9 +13,8 @@ from typing import Any
 
 import msgspec
 
-
-class Object(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
-    """Base of all structs here."""
+from minipod.spec.base import Object
+from minipod.spec.handlers import ContainerRestartRule, Lifecycle, Probe
 
 
 def _always(value: Any) -> Any:
@@ -107,7 +106,18 @@ class Container(Object, frozen=True):
     resources: ResourceRequirements = ResourceRequirements()  # cpu and memory
     volume_mounts: tuple[VolumeMount, ...] = ()  # which volumes it sees, and where
     image_pull_policy: str = ""  # Always, IfNotPresent or Never
+    stdin: bool = False  # standard input stays open, for attach
+    stdin_once: bool = False  # until the first attach ends
+    tty: bool = False  # a terminal instead of three pipes
     security_context: SecurityContext | None = None  # overrides the pod's
+    restart_policy: str = ""  # "": the pod's; Always makes an init container a sidecar
+    restart_policy_rules: tuple[ContainerRestartRule, ...] = ()  # what comes before the policy
+    lifecycle: Lifecycle | None = None  # what is done after its start and before its end
+    startup_probe: Probe | None = None  # it is started when this succeeds
+    liveness_probe: Probe | None = None  # it is restarted when this fails
+    readiness_probe: Probe | None = None  # it is ready as long as this succeeds
+    termination_message_path: str = ""  # the file whose text becomes the termination message
+    termination_message_policy: str = ""  # File or FallbackToLogsOnError
 
 
 # --- the specification of a pod --------------------------------------------------------------------------------
@@ -150,6 +160,7 @@ class PodSpec(Object, frozen=True):
     volumes: tuple[Volume, ...] = ()  # what containers may mount
     restart_policy: str = ""  # Always, OnFailure or Never
     termination_grace_period_seconds: int | None = None  # between SIGTERM and SIGKILL
+    active_deadline_seconds: int | None = None  # after so long the pod is ended and Failed
     hostname: str = ""  # "": the pod's name
     host_network: bool = False  # the host's network namespace instead of one of its own
     share_process_namespace: bool = False  # one PID namespace for all containers

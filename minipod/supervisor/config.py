@@ -76,6 +76,9 @@ def container(pod: Pod, spec: Container, facts: NodeFacts, attempt: int) -> Cont
         oom_score_adj=qos.oom_score_adj(qos.qos_class(pod), amounts.memory_request, facts.memory_bytes),
         privileged=bool(own and own.privileged),
         log_path=f"{spec.name}/{attempt}.log",
+        stdin=spec.stdin,
+        stdin_once=spec.stdin_once,
+        tty=spec.tty,
     )
 
 

@@ -6,6 +6,7 @@ It stands above the CRI line: everything it does could be done by a kubelet inst
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable
 
@@ -18,7 +19,7 @@ from minipod.runtime.fence import plan_path, tools
 from minipod.runtime.loop import Loop
 from minipod.runtime.runtime import Runtime
 from minipod.spec import qos
-from minipod.spec.types import Container, PodStatus
+from minipod.spec.types import Container, ContainerStatus, PodStatus
 from minipod.supervisor import config, journal, lifecycle, observed
 from minipod.supervisor.events import Recorder
 from minipod.supervisor.status import status
@@ -51,7 +52,9 @@ class Engine:
         meta = self.pod.metadata
         if meta.deletion_timestamp and not self.journal.observed.deleted_at:
             # Deleted while it had no supervisor: nothing of it is started any more.
-            self.record(observed.DeletionRequested(at=time.time(), grace=meta.deletion_grace_period_seconds or 0))
+            self.record(
+                observed.DeletionRequested(at=time.time(), grace=meta.deletion_grace_period_seconds or 0)
+            )
         self.step()
 
     def changed(self, info: SandboxInfo | ContainerInfo) -> None:
@@ -93,7 +96,13 @@ class Engine:
         self.publish()
 
     def record(self, fact: observed.AnyFact) -> None:
-        self.journal.append(fact)
+        """Write a fact down, then believe it. On a full disk it is only believed: the pod goes on, and only a
+        supervisor that dies meanwhile takes the fact with it."""
+        try:
+            self.journal.append(fact)
+        except KernelError as error:
+            self.journal.observed = observed.apply(self.journal.observed, fact)
+            print(f"pod {self.pod.metadata.uid}: {error}", file=sys.stderr, flush=True)
 
     def publish(self) -> None:
         """Tell the pod's status, if it has changed."""
@@ -107,8 +116,24 @@ class Engine:
             previous=self._last,
         )
         if now != self._last:
+            self._tell_backoff(now)
             self._last = now
             self.published(now, known.sequence)
+
+    def _tell_backoff(self, now: PodStatus) -> None:
+        """The event of a container that has just begun to wait for its next attempt."""
+        before = {each.name: each.state.waiting for each in _container_statuses(self._last)}
+        for each in _container_statuses(now):
+            reason = each.state.waiting.reason if each.state.waiting else ""
+            was = before.get(each.name)
+            if not reason.endswith("BackOff") or (was and was.reason == reason):
+                continue
+            spec, meta = self._containers[each.name], self.pod.metadata
+            pod = f"{meta.name}_{meta.namespace}({meta.uid})"
+            text = f"Back-off restarting failed container {each.name} in pod {pod}"
+            if reason == "ImagePullBackOff":
+                text = f'Back-off pulling image "{spec.image}"'
+            self.events.warning("BackOff", text, spec)
 
     def _wake(self, at: float | None, now: float) -> None:
         self._wake_at = at
@@ -224,7 +249,7 @@ class Engine:
         now = time.time()
         if action.message:
             self.events.normal("Killing", action.message, self._containers[action.name])
-        stop_by = now + action.grace
+        stop_by = now + action.grace  # a moment later than was decided: see lifecycle.SAME_END
         self.record(observed.ContainerStopping(at=now, name=action.name, id=action.id, stop_by=stop_by))
         self.runtime.stop_container(action.id, action.grace, lambda: None)
 
@@ -249,6 +274,10 @@ class Engine:
         errors = run_saved(path, tools(self.runtime.worker))
         if errors:
             raise MinipodError("could not undo: " + "; ".join(errors))
+
+
+def _container_statuses(status: PodStatus | None) -> tuple[ContainerStatus, ...]:
+    return status.init_container_statuses + status.container_statuses if status else ()
 
 
 def new_id() -> str:

@@ -25,6 +25,7 @@ from minipod.kernel import cgroups, process, syscalls
 from minipod.kernel.cgroups import detect
 from minipod.names import layout
 from minipod.supervisor.process import supervise
+from minipod.supervisor.rehearsal import rehearse
 
 _BLANKS = 2
 _QUIET = 20  # milliseconds without a request before blanks are refilled: forking would slow a build under way
@@ -45,44 +46,58 @@ def main(fd: int) -> NoReturn:
     base = f"{hierarchies.v2}/{here.supervisor_cgroup('')}"
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     _seal()
-    blanks: list[Blank] = []
+    try:
+        _serve(node, base)
+    except Unreachable:
+        os._exit(0)  # the node's next one has a forge of its own; the blanks see the end of their channels
+
+
+def _serve(node: Channel, base: str) -> NoReturn:
+    blanks = [_fork_blank(base, node, [])]
     while len(blanks) < _BLANKS:
         blanks.append(_fork_blank(base, node, blanks))
     node.send(READY)
-    poll = select.poll()
-    poll.register(node, select.POLLIN)
     while True:
-        if not poll.poll(_QUIET if len(blanks) < _BLANKS else None):
+        poll = select.poll()
+        poll.register(node, select.POLLIN)
+        for blank in blanks:
+            poll.register(blank.channel, 0)  # its end is reported anyway
+        events = dict(poll.poll(_QUIET if len(blanks) < _BLANKS else None))
+        if node.fileno() in events:
+            _launch(node, base, blanks)
+        elif not events:
             blanks.append(_fork_blank(base, node, blanks))
-            continue
-        packet, fds = node.recv()
-        if not packet:
-            os._exit(0)  # the blanks see the end of their channels
-        uid = msgspec.json.decode(packet, type=_Glance).pod.metadata.uid
-        taken = False
-        while not taken:
-            blank = blanks.pop(0) if blanks else _fork_blank(base, node, blanks)
-            # Before it begins: should it die at once, the node must know whose cgroup to clear away.
-            try:
-                node.send(msgspec.json.encode(Launched(uid, blank.pid, blank.id)))
-            except Unreachable:
-                os._exit(0)  # the next node will ask the next forge
-            taken = _hand_over(blank, packet, fds)
-            if not taken:
-                cgroups.rmdir(f"{base}{blank.id}")
-        for received in fds:
-            os.close(received)
+        for blank in [each for each in blanks if each.channel.fileno() in events]:  # somebody killed it
+            blanks.remove(blank)
+            _forget(base, blank)
 
 
-def _hand_over(blank: Blank, packet: bytes, fds: list[int]) -> bool:
-    """False if somebody killed the blank while it waited."""
-    try:
-        blank.channel.send(packet, tuple(fds))
-    except Unreachable:
-        return False
-    finally:
-        blank.channel.close()
-    return True
+def _launch(node: Channel, base: str, blanks: list[Blank]) -> None:
+    """Take one Launch, and give it to a blank that is alive. Raises Unreachable when the node has gone."""
+    packet, fds = node.recv()
+    if not packet:
+        raise Unreachable("the node closed its channel")
+    uid = msgspec.json.decode(packet, type=_Glance).pod.metadata.uid
+    while True:
+        blank = blanks.pop(0) if blanks else _fork_blank(base, node, blanks)
+        # Before it begins: should it die at once, the node must know whose cgroup to clear away.
+        node.send(msgspec.json.encode(Launched(uid, blank.pid, blank.id)))
+        try:
+            blank.channel.send(packet, tuple(fds))
+            break
+        except Unreachable:
+            _forget(base, blank)
+    blank.channel.close()
+    for received in fds:
+        os.close(received)
+
+
+def _forget(base: str, blank: Blank) -> None:
+    """A blank that died before it had a pod."""
+    blank.channel.close()
+    path = f"{base}{blank.id}"
+    cgroups.wait_empty(path, 1)  # its channel closes a moment before it is out of its cgroup
+    cgroups.rmdir(path)
 
 
 class _Meta(msgspec.Struct):
@@ -133,11 +148,17 @@ def _blank(supervisor_id: str, channel: Channel) -> NoReturn:
         os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         process.set_title("minipod: blank supervisor")
+        waiting = select.poll()
+        waiting.register(channel, select.POLLIN)
+        if not waiting.poll(0):
+            rehearse()
         packet, fds = channel.recv()
         channel.close()
         if packet:
             launch: Launch = launches.decode(packet)
-            process.set_title(f"minipod: supervisor {launch.pod.metadata.namespace}/{launch.pod.metadata.name}")
+            process.set_title(
+                f"minipod: supervisor {launch.pod.metadata.namespace}/{launch.pod.metadata.name}"
+            )
             supervise(launch, Channel(socket.socket(fileno=fds[0])), supervisor_id)
     except MinipodError as error:
         print(f"supervisor {supervisor_id}: {error}", file=sys.stderr, flush=True)

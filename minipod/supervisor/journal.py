@@ -15,7 +15,8 @@ import os
 import msgspec
 
 from minipod.errors import KernelError
-from minipod.supervisor.observed import AnyFact, Observed, Snapshot, apply
+from minipod.supervisor.known import Observed
+from minipod.supervisor.observed import AnyFact, Snapshot, apply
 
 COMPACT_BYTES = 1 << 20  # a journal that has grown beyond this is rewritten as one Snapshot
 HINT = "free some space on its file system; the pod goes on, but nothing new is started"

@@ -4,7 +4,7 @@
     RunSandbox ▶ init containers, one by one ▶ app containers ▶ (restarts) ▶ all ended, none to be restarted
         ▲                                            │                            │
         └──────── the sandbox was lost ◀─────────────┘                            ▼
-                  (restartPolicy Never: fails) ───────────────────────────▶ FinishPod ▶ stop sandbox
+                  (restartPolicy Never: fails), the deadline has passed ───▶ FinishPod ▶ stop the rest, and the sandbox
 
 The engine calls decide() after every fact and at `wake_at`; each action it turns into a fact, appends that to the
 journal, and only then carries it out. What is under way is in Observed, so nothing is asked for twice; whatever
@@ -17,7 +17,20 @@ The rules are the kubelet's: computePodActions and doBackOff in pkg/kubelet/kube
 import msgspec
 
 from minipod.spec.types import Container, Pod
-from minipod.supervisor.observed import Failure, Known, Observed
+from minipod.supervisor.known import Failure, Known, Observed
+from minipod.supervisor.wanted import (
+    anything_running,
+    anything_starting,
+    containers_of,
+    hook_failed,
+    hook_pending,
+    init_failed,
+    is_sidecar,
+    restarts,
+    sandbox_changed,
+    should_restart,
+    startable,
+)
 
 BACKOFF_FIRST, BACKOFF_MAX = 10.0, 300.0  # seconds; the kubelet's MaxContainerBackOff is 300
 BACKOFF_RESET = 2 * BACKOFF_MAX  # a container that ended this long after its start begins anew
@@ -25,6 +38,7 @@ RETRY = 10.0  # the kubelet's backOffPeriod: when it tries again what failed to 
 SANDBOX_RETRY_FIRST, SANDBOX_RETRY_MAX = 1.0, 10.0
 GRACE_MIN = 2.0  # what a container is always given between SIGTERM and SIGKILL (minimumGracePeriodInSeconds)
 GRACE_DEFAULT = 30.0
+SAME_END = 0.5  # seconds: an end that is earlier by less isn't worth another request (carrying one out takes time)
 PULL_FAILURES = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable")
 
 # --- actions -----------------------------------------------------------------------------------------------------
@@ -47,12 +61,13 @@ class StartContainer(Action, frozen=True):
 
 
 class StopContainer(Action, frozen=True):
-    """SIGTERM, and SIGKILL after `grace` seconds. Asked for again only with an earlier end."""
+    """preStop and the stop signal, and SIGKILL after `grace` seconds. Asked for again only with an earlier end."""
 
     name: str
     id: str
     grace: float
     message: str  # of the event Killing; empty when there has been one
+    alone: bool = False  # the others go on
 
 
 class StopSandbox(Action, frozen=True):
@@ -62,7 +77,8 @@ class StopSandbox(Action, frozen=True):
 
 
 class FinishPod(Action, frozen=True):
-    """The pod ended by itself; its record stays until it is deleted. Its sandbox goes with the next decision."""
+    """The pod is over; its record stays until it is deleted. What still runs of it goes with the next decisions, and
+    only then is its phase told."""
 
     phase: str  # Succeeded | Failed
     reason: str = ""
@@ -90,38 +106,88 @@ NOTHING = Decision()
 
 def decide(pod: Pod, observed: Observed, now: float, scale: float = 1.0) -> Decision:
     """What to do next. `scale` multiplies every back-off; 1 is the kubelet's."""
-    # A pod that is over, and one whose sandbox was lost, first have to be quiet: stop what runs, then the rest.
-    end = None if observed.deleted_at or observed.terminal else verdict(pod, observed)
-    over = end or observed.deleted_at or observed.terminal
-    if over or (observed.sandbox and sandbox_changed(observed)):
-        if anything_running(observed) or anything_starting(observed):
-            return Decision(
-                _stop_all(pod, observed, now)
-            )  # what is being started can be stopped when it runs
-        if end:
-            return Decision((end,))
-        if observed.sandbox:
-            return _stop_sandbox(observed, observed.sandbox.id, now, scale)
-        return Decision((RemovePod(),)) if observed.deleted_at else NOTHING
-    if anything_starting(observed):
+    if observed.deleted_at or observed.terminal:
+        return _end(pod, observed, now, scale)
+    if end := verdict(pod, observed, now):
+        return Decision((end,))
+    decision = _live(pod, observed, now, scale)
+    at = deadline(pod, observed)
+    if decision.actions or at is None:
+        return decision
+    return Decision(wake_at=at if decision.wake_at is None else min(at, decision.wake_at))
+
+
+def _end(pod: Pod, observed: Observed, now: float, scale: float) -> Decision:
+    """A pod that is over, and one whose sandbox was lost, first has to be quiet: stop what runs, then the rest."""
+    if anything_running(observed) or anything_starting(observed):
+        return _stop_all(pod, observed, now)  # what is being started can be stopped when it runs
+    if observed.sandbox:
+        return _stop_sandbox(observed, observed.sandbox.id, now, scale)
+    return Decision((RemovePod(),)) if observed.deleted_at else NOTHING
+
+
+def _live(pod: Pod, observed: Observed, now: float, scale: float) -> Decision:
+    if observed.sandbox and sandbox_changed(observed):
+        return _end(pod, observed, now, scale)
+    if kills := _kill_failed(pod, observed):
+        return Decision(kills)
+    hooks = any(hook_pending(c, observed.known(c.name)) for c in containers_of(pod))
+    if hooks or anything_starting(observed):
         return NOTHING
     if sandbox_changed(observed):
         return _run_sandbox(observed, now, scale)
     return _start_next(pod, observed, now, scale)
 
 
-def _stop_all(pod: Pod, observed: Observed, now: float) -> tuple[StopContainer, ...]:
-    stops = []
+def _kill_failed(pod: Pod, observed: Observed) -> tuple[StopContainer, ...]:
+    """Containers whose startup or liveness probe, or whose postStart hook, has failed."""
+    kills = []
     for container in containers_of(pod):
         known = observed.known(container.name)
-        if known.latest is None or not known.running:
+        if known.latest is None or not known.running or known.stop_by:
             continue
-        stop_by = max(stop_time(pod, observed, now), now + GRACE_MIN)
-        if known.stop_by and known.stop_by <= stop_by:
+        grace, message = grace_of(pod), "FailedPostStartHook"
+        if known.failed_probe:
+            probe = container.liveness_probe if known.failed_probe == "liveness" else container.startup_probe
+            if probe and probe.termination_grace_period_seconds is not None:
+                grace = probe.termination_grace_period_seconds
+            again = ", will be restarted" if restarts(pod, container, 137) else ""
+            message = f"Container {container.name} failed {known.failed_probe} probe{again}"
+        elif not hook_failed(known):
             continue
-        message = "" if known.stop_by else f"Stopping container {container.name}"
-        stops.append(StopContainer(container.name, known.latest.id, stop_by - now, message))
-    return tuple(stops)
+        kills.append(
+            StopContainer(container.name, known.latest.id, max(grace, GRACE_MIN), message, alone=True)
+        )
+    return tuple(kills)
+
+
+def _stop_all(pod: Pod, observed: Observed, now: float) -> Decision:
+    """Everything at once, but sidecars last, each after those behind it, as long as the grace lasts."""
+    end = stop_time(pod, observed, now)
+    stops = [_stop(c, observed, now, end) for c in containers_of(pod) if c not in sidecars(pod)]
+    busy = any(observed.known(c.name).running or observed.known(c.name).starting for c in pod.spec.containers)
+    held = False
+    for container in reversed(sidecars(pod)):
+        if observed.known(container.name).running:
+            if busy and now < end:
+                held = True
+            else:
+                stops.append(_stop(container, observed, now, end))
+            busy = True
+    return Decision(tuple(stop for stop in stops if stop), end if held else None)
+
+
+def _stop(container: Container, observed: Observed, now: float, end: float) -> StopContainer | None:
+    """None: it doesn't run, or was asked to end by then."""
+    known, stop_by = observed.known(container.name), max(end, now + GRACE_MIN)
+    if known.latest is None or not known.running or (known.stop_by and known.stop_by <= stop_by + SAME_END):
+        return None
+    message = "" if known.stop_by else f"Stopping container {container.name}"
+    return StopContainer(container.name, known.latest.id, stop_by - now, message)
+
+
+def sidecars(pod: Pod) -> tuple[Container, ...]:
+    return tuple(c for c in pod.spec.init_containers if is_sidecar(c))
 
 
 def _stop_sandbox(observed: Observed, sandbox_id: str, now: float, scale: float) -> Decision:
@@ -148,89 +214,30 @@ def _start_next(pod: Pod, observed: Observed, now: float, scale: float) -> Decis
     return Decision(wake_at=wake_at)
 
 
-# --- predicates: what is wanted ----------------------------------------------------------------------------------
-
-
-def startable(pod: Pod, observed: Observed) -> tuple[Container, ...]:
-    """The containers that should run now and don't, back-off aside: one init container, or some of the others."""
-    init = next_init(pod, observed)
-    if init is not None:
-        return () if observed.known(init.name).running else (init,)
-    return tuple(c for c in pod.spec.containers if should_run(pod, observed.known(c.name)))
-
-
-def next_init(pod: Pod, observed: Observed) -> Container | None:
-    """The init container it is the turn of; None: all are done."""
-    for container in pod.spec.init_containers:
-        if not init_done(observed, container.name):
-            return container
-    return None
-
-
-def init_done(observed: Observed, name: str) -> bool:
-    """It exited 0 in this sandbox: a new one is initialized anew."""
-    known = observed.known(name)
-    return known.succeeded and in_sandbox(known, observed)
-
-
-def in_sandbox(known: Known, observed: Observed) -> bool:
-    """Its latest attempt belongs to the current sandbox."""
-    return (
-        known.latest is not None
-        and observed.sandbox is not None
-        and known.latest.sandbox_id == observed.sandbox.id
-    )
-
-
-def should_run(pod: Pod, known: Known) -> bool:
-    """An app container that isn't running should be: it never was, or its policy restarts it."""
-    if known.latest is None or known.latest.state == "created":
-        return True
-    return should_restart(pod, known)
-
-
-def should_restart(pod: Pod, known: Known) -> bool:
-    """It has ended, and restartPolicy wants it back."""
-    if known.exited is None or pod.spec.restart_policy == "Never":
-        return False
-    return pod.spec.restart_policy != "OnFailure" or not known.succeeded
-
-
-def sandbox_changed(observed: Observed) -> bool:
-    """There is no usable sandbox: none was made yet, its pause died, or its supervisor did."""
-    return not observed.sandbox_ready
-
-
-def anything_running(observed: Observed) -> bool:
-    return any(known.running for known in observed.containers.values())
-
-
-def anything_starting(observed: Observed) -> bool:
-    return bool(observed.sandbox_starting) or any(known.starting for known in observed.containers.values())
-
-
-def containers_of(pod: Pod) -> tuple[Container, ...]:
-    return pod.spec.init_containers + pod.spec.containers
-
-
 # --- predicates: how it ends -------------------------------------------------------------------------------------
 
 
-def verdict(pod: Pod, observed: Observed) -> FinishPod | None:
+def verdict(pod: Pod, observed: Observed, now: float) -> FinishPod | None:
     """How the pod has ended, once nothing that could change that is left to do; None while there is."""
-    apps = [observed.known(c.name) for c in pod.spec.containers]
-    if all(known.exited and not should_restart(pod, known) for known in apps):
-        return FinishPod("Succeeded" if all(known.succeeded for known in apps) else "Failed")
-    if pod.spec.restart_policy != "Never":
-        return None
-    if sandbox_changed(observed) and any(known.latest for known in observed.containers.values()):
+    apps = [(c, observed.known(c.name)) for c in pod.spec.containers]
+    if all(known.exited and not should_restart(pod, c, known) for c, known in apps):
+        return FinishPod("Succeeded" if all(known.succeeded for _, known in apps) else "Failed")
+    at = deadline(pod, observed)
+    if at is not None and now >= at:
+        message = "Pod was active on the node longer than the specified deadline"
+        return FinishPod("Failed", "DeadlineExceeded", message)
+    if any(init_failed(pod, c, observed.known(c.name)) for c in pod.spec.init_containers):
+        return FinishPod("Failed")
+    ran = any(known.latest for known in observed.containers.values())
+    if pod.spec.restart_policy == "Never" and sandbox_changed(observed) and ran:
         return FinishPod("Failed", message="The pod's sandbox ended, and its restartPolicy is Never")
-    failed = [c.name for c in pod.spec.init_containers if init_failed(observed.known(c.name))]
-    return FinishPod("Failed") if failed else None
+    return None
 
 
-def init_failed(known: Known) -> bool:
-    return known.exited is not None and not known.succeeded
+def deadline(pod: Pod, observed: Observed) -> float | None:
+    """When activeDeadlineSeconds, counted from status.startTime, are over."""
+    seconds = pod.spec.active_deadline_seconds
+    return None if seconds is None or not observed.start_time else observed.start_time + seconds
 
 
 # --- predicates: when --------------------------------------------------------------------------------------------
@@ -288,8 +295,13 @@ def sandbox_retry_at(observed: Observed, scale: float) -> float:
 
 
 def stop_time(pod: Pod, observed: Observed, now: float) -> float:
-    """When a container that is stopped now is killed: at the end of a deletion's grace, else of the pod's own."""
+    """When what is stopped now is killed: at the end of a deletion's grace, else of the pod's own, counted from when
+    the first container was stopped."""
     if observed.deleted_at:
         return observed.deleted_at + observed.grace
+    return (observed.stopping_since or now) + grace_of(pod)
+
+
+def grace_of(pod: Pod) -> float:
     grace = pod.spec.termination_grace_period_seconds
-    return now + (GRACE_DEFAULT if grace is None else grace)
+    return GRACE_DEFAULT if grace is None else grace

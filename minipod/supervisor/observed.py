@@ -11,90 +11,11 @@ All times are seconds since the epoch.
 
 import msgspec
 
-from minipod.api.messages import ContainerInfo, Record, SandboxInfo
+from minipod.api.messages import ContainerInfo, SandboxInfo
 from minipod.spec.types import Event
+from minipod.supervisor.known import Failure, Known, Observed, Terminal
 
 EVENTS_KEPT = 100  # of each pod; the node keeps them longer
-
-# --- what is known -----------------------------------------------------------------------------------------------
-
-
-class Failure(Record, frozen=True):
-    """Why something could not be started, `count` times in a row, the last time at `at`."""
-
-    reason: str  # FailedCreatePodSandBox | ErrImagePull | CreateContainerConfigError | RunContainerError | …
-    message: str
-    at: float
-    count: int = 1
-    ended: bool = False  # there was a container, and it has ended: that is an attempt
-
-
-class Known(Record, frozen=True):
-    """One container of the spec: its attempts, and what holds back the next."""
-
-    latest: ContainerInfo | None = None
-    previous: ContainerInfo | None = None  # status shows one dead attempt more, as lastState
-    starting: str = ""  # id of the attempt that is being started
-    starting_attempt: int = 0
-    stop_by: float = 0  # the latest attempt was asked to end, and is killed then; 0: it wasn't
-    failure: Failure | None = None  # since the last attempt that ran
-    backoff: int = 0  # how many of the crash back-off's steps were taken; 0: the next restart is immediate
-    backoff_at: float = 0  # when the last was taken
-
-    @property
-    def running(self) -> bool:
-        return self.latest is not None and self.latest.state == "running"
-
-    @property
-    def exited(self) -> ContainerInfo | None:
-        """The latest attempt, if it has ended."""
-        return self.latest if self.latest is not None and self.latest.state == "exited" else None
-
-    @property
-    def succeeded(self) -> bool:
-        return self.latest is not None and self.latest.state == "exited" and self.latest.exit_code == 0
-
-    @property
-    def next_attempt(self) -> int:
-        """A start that failed before there was a container does not count."""
-        return self.latest.attempt + 1 if self.latest else 0
-
-
-class Terminal(Record, frozen=True):
-    """How the pod ended. It never changes again."""
-
-    phase: str  # Succeeded | Failed
-    reason: str  # Evicted, DeadlineExceeded …; empty when its containers say it all
-    message: str
-    at: float
-
-
-class Observed(Record, frozen=True):
-    """Everything known about a pod."""
-
-    sequence: int = 0  # of facts, over supervisors too
-    start_time: float = 0  # when its first supervisor took it
-    lost: bool = False  # an earlier supervisor died with its pod
-    sandbox: SandboxInfo | None = None  # the current one; None: there is none, or it was stopped and undone
-    sandbox_attempts: int = 0  # made so far, also those that failed
-    sandbox_starting: str = ""  # id of the one that is being made
-    sandbox_stopping: bool = False  # the current one is being undone
-    sandbox_failure: Failure | None = None
-    containers: dict[str, Known] = msgspec.field(default_factory=dict)
-    deleted_at: float = 0  # when it was asked to go; 0: it wasn't
-    grace: float = 0  # seconds its containers have from then on
-    terminal: Terminal | None = None
-    events: tuple[Event, ...] = ()
-
-    def known(self, name: str) -> Known:
-        return self.containers.get(name, NOTHING)
-
-    @property
-    def sandbox_ready(self) -> bool:
-        return self.sandbox is not None and self.sandbox.state == "ready"
-
-
-NOTHING = Known()
 
 # --- facts -------------------------------------------------------------------------------------------------------
 
@@ -165,11 +86,28 @@ class ContainerIs(Fact, frozen=True):
 
 
 class ContainerStopping(Fact, frozen=True):
-    """It was asked to end, and is killed at `stop_by`."""
+    """It was asked to end, and is killed at `stop_by`. `alone`: the others go on."""
 
     name: str
     id: str
     stop_by: float
+    alone: bool = False
+
+
+class PostStarted(Fact, frozen=True):
+    """Its postStart hook has succeeded. One that fails is a StartFailed, PostStartHookError."""
+
+    name: str
+    id: str
+
+
+class ProbeIs(Fact, frozen=True):
+    """A probe's result, after its threshold: the first, and then each time it changes."""
+
+    name: str
+    id: str
+    probe: str  # startup | liveness | readiness
+    success: bool
 
 
 class DeletionRequested(Fact, frozen=True):
@@ -207,6 +145,8 @@ AnyFact = (
     | StartFailed
     | ContainerIs
     | ContainerStopping
+    | PostStarted
+    | ProbeIs
     | DeletionRequested
     | PodFinished
     | EventRecorded
@@ -228,10 +168,20 @@ def apply(observed: Observed, fact: AnyFact) -> Observed:
 
 def _changed(observed: Observed, fact: AnyFact) -> Observed:
     match fact:
-        case ContainerStarting() | StartFailed() | ContainerIs() | ContainerStopping():
+        case (
+            ContainerStarting()
+            | StartFailed()
+            | ContainerIs()
+            | ContainerStopping()
+            | PostStarted()
+            | ProbeIs()
+        ):
             name = fact.container.name if isinstance(fact, ContainerIs) else fact.name
             known = _container_changed(observed.known(name), fact)
-            return replace(observed, containers={**observed.containers, name: known})
+            observed = replace(observed, containers={**observed.containers, name: known})
+            if isinstance(fact, ContainerStopping) and not fact.alone:
+                return replace(observed, stopping_since=observed.stopping_since or fact.at)
+            return observed
         case SandboxStarting() | SandboxFailed() | SandboxIs() | SandboxStopping() | SandboxStopped():
             return _sandbox_changed(observed, fact)
         case SupervisorBegan():
@@ -268,11 +218,14 @@ def _sandbox_changed(
                 return observed
             if isinstance(fact, SandboxStopping):
                 return replace(observed, sandbox_stopping=True)
-            return replace(observed, sandbox=None, sandbox_stopping=False, sandbox_failure=None)
+            return replace(
+                observed, sandbox=None, sandbox_stopping=False, sandbox_failure=None, stopping_since=0
+            )
 
 
 def _container_changed(
-    known: Known, fact: ContainerStarting | StartFailed | ContainerIs | ContainerStopping
+    known: Known,
+    fact: ContainerStarting | StartFailed | ContainerIs | ContainerStopping | PostStarted | ProbeIs,
 ) -> Known:
     match fact:
         case ContainerStarting():
@@ -288,9 +241,23 @@ def _container_changed(
             return replace(known, starting="", failure=replace(failure, ended=not known.starting))
         case ContainerIs():
             return _attempt_changed(known, fact.container)
-        case ContainerStopping():
+        case ContainerStopping() | PostStarted() | ProbeIs():
             latest = known.latest is not None and known.latest.id == fact.id
-            return replace(known, stop_by=fact.stop_by) if latest else known
+            return _latest_changed(known, fact) if latest else known
+
+
+def _latest_changed(known: Known, fact: ContainerStopping | PostStarted | ProbeIs) -> Known:
+    match fact:
+        case ContainerStopping():
+            return replace(known, stop_by=fact.stop_by)
+        case PostStarted():
+            return replace(known, post_started=True)
+        case ProbeIs():
+            if fact.probe == "readiness":
+                return replace(known, ready=fact.success)
+            if not fact.success:
+                return replace(known, failed_probe=fact.probe)
+            return replace(known, started=True) if fact.probe == "startup" else known
 
 
 def _attempt_changed(known: Known, info: ContainerInfo) -> Known:
@@ -299,7 +266,16 @@ def _attempt_changed(known: Known, info: ContainerInfo) -> Known:
             return known  # the first word about its end stands
         known = replace(known, latest=info)
     elif info.id == known.starting:
-        known = replace(known, latest=info, previous=known.latest, stop_by=0)
+        known = replace(
+            known,
+            latest=info,
+            previous=known.latest,
+            stop_by=0,
+            post_started=False,
+            started=False,
+            ready=False,
+            failed_probe="",
+        )
     else:
         return known
     if info.state == "created":
@@ -332,6 +308,7 @@ def _lost(observed: Observed, at: float) -> Observed:
         sandbox_starting="",
         sandbox_stopping=False,
         sandbox_failure=None,
+        stopping_since=0,
         containers=containers,
     )
 

@@ -53,7 +53,9 @@ def supervise(launch: Launch, channel: Channel, supervisor_id: str) -> None:
     runtime = Runtime(launch.facts, uid, loop, changed, launch.door)
     engine = None
     if launch.asked_at:
-        runtime.ran("node", _ASKED, os.getppid(), ((0, launch.asked_at, time.monotonic_ns() - launch.asked_at),))
+        runtime.ran(
+            "node", _ASKED, os.getppid(), ((0, launch.asked_at, time.monotonic_ns() - launch.asked_at),)
+        )
     if launch.engine:
         engine = Engine(
             launch, runtime, loop, lambda status, sequence: server.notify(PodChanged(uid, status, sequence))

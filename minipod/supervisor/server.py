@@ -59,6 +59,9 @@ class Server:
             elif isinstance(request, m.Exec):
                 commands.run(self._runtime, request, socket.socket(fileno=fds.pop()))
                 reply(m.Done())
+            elif isinstance(request, m.Attach):
+                commands.attach(self._runtime, request, socket.socket(fileno=fds.pop()))
+                reply(m.Done())
             else:
                 self._answer(request, reply)
         except (MinipodError, OSError, msgspec.MsgspecError) as error:

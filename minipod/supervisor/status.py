@@ -21,16 +21,19 @@ from minipod.spec.types import (
     PodCondition,
     PodStatus,
 )
-from minipod.supervisor.lifecycle import (
-    PULL_FAILURES,
-    backoff_delay,
-    backoff_expired,
+from minipod.supervisor.known import Failure, Known, Observed
+from minipod.supervisor.lifecycle import PULL_FAILURES, backoff_delay, backoff_expired
+from minipod.supervisor.wanted import (
+    anything_running,
+    anything_starting,
     in_sandbox,
     init_failed,
+    is_ready,
+    is_sidecar,
+    is_started,
     should_restart,
     startable,
 )
-from minipod.supervisor.observed import Failure, Known, Observed
 
 
 def status(
@@ -50,13 +53,15 @@ def status(
         for c in sorted(pod.spec.containers, key=lambda container: container.name)
     )
     phase_now = phase(pod, observed)
+    over = observed.terminal if phase_now in ("Succeeded", "Failed") else None
     told = (previous or pod.status).conditions
     addresses = _addresses(pod, observed, host_ip)
+    sidecars = {c.name for c in pod.spec.init_containers if is_sidecar(c)}
     return PodStatus(
         phase=phase_now,
-        reason=observed.terminal.reason if observed.terminal else "",
-        message=observed.terminal.message if observed.terminal else "",
-        conditions=_since(_conditions(phase_now, observed, inits, apps), told, timestamp(now)),
+        reason=over.reason if over else "",
+        message=over.message if over else "",
+        conditions=_since(_conditions(phase_now, observed, inits, apps, sidecars), told, timestamp(now)),
         host_ip=host_ip,
         host_ips=(IPAddress(ip=host_ip),) if host_ip else (),
         pod_ip=addresses[0] if addresses else "",
@@ -72,23 +77,39 @@ def status(
 
 
 def phase(pod: Pod, observed: Observed) -> str:
-    """Pending, Running, Succeeded or Failed; never another after one of the last two."""
-    if observed.terminal:
+    """Pending, Running, Succeeded or Failed; never another after one of the last two, which are not told as long as
+    anything runs (pkg/kubelet/status/status_manager.go, mergePodStatus)."""
+    quiet = not anything_running(observed) and not anything_starting(observed)
+    if observed.terminal and quiet:
         return observed.terminal.phase
+    return _init_phase(pod, observed, quiet) or _app_phase(pod, observed, quiet)
+
+
+def _init_phase(pod: Pod, observed: Observed, quiet: bool) -> str:
+    """Pending or Failed; "" if the init containers leave it to the others."""
+    never = not any(observed.known(c.name).latest for c in pod.spec.containers)
     for container in pod.spec.init_containers:
         known = observed.known(container.name)
-        if known.exited is None or known.starting or _of_old_sandbox(known, observed):
+        old = _of_old_sandbox(known, observed)
+        if is_sidecar(container):
+            if old or (never and not is_started(container, known)):
+                return "Pending"
+        elif known.exited is None or known.starting or old:
             return "Pending"
-        if init_failed(known):
-            return "Failed" if pod.spec.restart_policy == "Never" else "Pending"
-    apps = [observed.known(c.name) for c in pod.spec.containers]
-    if any(known.exited is None and not known.running and not known.previous for known in apps):
+        elif not known.succeeded:
+            return "Failed" if quiet and init_failed(pod, container, known) else "Pending"
+    return ""
+
+
+def _app_phase(pod: Pod, observed: Observed, quiet: bool) -> str:
+    apps = [(c, observed.known(c.name)) for c in pod.spec.containers]
+    if any(known.exited is None and not known.running and not known.previous for _, known in apps):
         return "Pending"
-    if any(known.running or known.starting for known in apps):
+    if not quiet and (anything_running(observed) or any(known.starting for _, known in apps)):
         return "Running"
-    if not observed.deleted_at and any(should_restart(pod, known) for known in apps):
+    if not observed.deleted_at and any(should_restart(pod, c, known) for c, known in apps):
         return "Running"
-    return "Succeeded" if all(known.succeeded for known in apps) else "Failed"
+    return "Succeeded" if all(known.succeeded for _, known in apps) else "Failed"
 
 
 def _of_old_sandbox(known: Known, observed: Observed) -> bool:
@@ -109,8 +130,10 @@ def _container_status(pod: Pod, observed: Observed, container: Container, scale:
         name=container.name,
         state=ContainerState(waiting=waiting) if waiting else _state(latest),
         last_state=_state(last),
-        ready=(known.succeeded and not waiting) if init else known.running,
-        started=known.running,
+        ready=(known.succeeded and not waiting)
+        if init and not is_sidecar(container)
+        else is_ready(container, known),
+        started=is_started(container, known),
         restart_count=latest.attempt if latest else 0,
         image=container.image,
         image_id=latest.image_id if latest else "",
@@ -185,12 +208,13 @@ def _conditions(
     observed: Observed,
     inits: Sequence[ContainerStatus],
     apps: Sequence[ContainerStatus],
+    sidecars: set[str],
 ) -> tuple[PodCondition, ...]:
     """In the kubelet's order, without times."""
-    ready = _ready(phase_now, apps)
+    ready = _ready(phase_now, [*(s for s in inits if s.name in sidecars), *apps])
     return (
         PodCondition(type="PodReadyToStartContainers", status=_word(observed.sandbox_ready)),
-        _initialized(phase_now, inits, apps),
+        _initialized(phase_now, inits, apps, sidecars),
         PodCondition(type="Ready", status=ready.status, reason=ready.reason, message=ready.message),
         ready,
         PodCondition(type="PodScheduled", status="True"),
@@ -198,12 +222,12 @@ def _conditions(
 
 
 def _initialized(
-    phase_now: str, inits: Sequence[ContainerStatus], apps: Sequence[ContainerStatus]
+    phase_now: str, inits: Sequence[ContainerStatus], apps: Sequence[ContainerStatus], sidecars: set[str]
 ) -> PodCondition:
-    """All init containers exited 0, or an app container was started, which says the same."""
+    """All init containers exited 0 or, the sidecars, have started; or an app container did, which says the same."""
     if phase_now == "Succeeded":
         return PodCondition(type="Initialized", status="True", reason="PodCompleted")
-    incomplete = [s.name for s in inits if not s.ready]
+    incomplete = [s.name for s in inits if not (s.started if s.name in sidecars else s.ready)]
     if not incomplete or any(s.state.running or s.state.terminated for s in apps):
         return PodCondition(type="Initialized", status="True")
     return PodCondition(
@@ -214,11 +238,11 @@ def _initialized(
     )
 
 
-def _ready(phase_now: str, apps: Sequence[ContainerStatus]) -> PodCondition:
+def _ready(phase_now: str, statuses: Sequence[ContainerStatus]) -> PodCondition:
     if phase_now in ("Succeeded", "Failed"):
         reason = "PodCompleted" if phase_now == "Succeeded" else "PodFailed"
         return PodCondition(type="ContainersReady", status="False", reason=reason)
-    unready = [s.name for s in apps if not s.ready]
+    unready = [s.name for s in statuses if not s.ready]
     if not unready:
         return PodCondition(type="ContainersReady", status="True")
     return PodCondition(

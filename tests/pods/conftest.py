@@ -19,13 +19,14 @@ def image(tmp_path_factory):
 def shared_node(tmp_path_factory, image) -> Iterator[Node]:
     node = make(tmp_path_factory.mktemp("node") / "home", image)
     empty = node.look()
-    node.start()
-    yield node
-    node.stop(pods=True)
-    left = node.leaks(empty, STAYS)
-    log = node.log()
-    node.close()
-    assert not left, "\n".join([*left, log])
+    try:
+        node.start()
+        yield node
+        node.stop(pods=True)
+        left = node.leaks(empty, STAYS)
+        assert not left, "\n".join([*left, node.log()])
+    finally:
+        node.close()
 
 
 @pytest.fixture

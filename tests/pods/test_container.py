@@ -168,9 +168,9 @@ def test_environment_is_the_manifests_and_the_images(node):
 
 
 def test_the_working_directory_is_made_if_it_is_not_there(node):
-    node.apply(pod("job", {"command": ["pwd"], "workingDir": "/work/here"}, restartPolicy="Never"))
+    node.apply(pod("job", {"command": ["pwd"], "workingDir": "/some/where"}, restartPolicy="Never"))
     node.wait_phase("job", "Succeeded")
-    assert node.logs("job") == "/work/here\n"
+    assert node.logs("job") == "/some/where\n"
 
 
 def test_signals_are_as_for_a_process_that_init_started(plain):

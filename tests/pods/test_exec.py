@@ -3,14 +3,13 @@
 import os
 import pty
 import signal
-import struct
 import termios
-from fcntl import ioctl
 from subprocess import PIPE
 
 import pytest
 
 from tests.support.node import Node, interrupt, pod
+from tests.support.terminal import Terminal
 from tests.support.wait import wait_until
 
 
@@ -99,39 +98,6 @@ def test_what_is_not_there_is_told(web, words, message):
 # --- terminals
 
 
-class Terminal:
-    """A command with a terminal, and us at it."""
-
-    def __init__(self, node: Node, *words: str, rows: int = 24, columns: int = 80) -> None:
-        self.master, slave = pty.openpty()
-        self.resize(rows, columns)
-        self.process = node.popen(*words, stdin=slave, stdout=slave, stderr=slave)
-        os.close(slave)
-        self.text = ""
-
-    def resize(self, rows: int, columns: int) -> None:
-        ioctl(self.master, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
-
-    def type(self, text: str) -> None:
-        os.write(self.master, text.encode())
-
-    def read_until(self, text: str) -> str:
-        while text not in self.text:
-            self.text += os.read(self.master, 4096).decode()
-        found, _, self.text = self.text.partition(text)
-        return found + text
-
-    def end(self) -> int:
-        """The exit code, once everything has been read."""
-        try:
-            while data := os.read(self.master, 4096):
-                self.text += data.decode()
-        except OSError:  # EIO: nobody has the other end any more
-            pass
-        os.close(self.master)
-        return self.process.wait()
-
-
 @pytest.fixture
 def terminal(web):
     opened: list[Terminal] = []
@@ -142,9 +108,7 @@ def terminal(web):
 
     yield at
     for each in opened:
-        if each.process.poll() is None:
-            interrupt(each.process, signal.SIGKILL)
-            each.process.wait()
+        each.close()
 
 
 def test_a_shell_at_a_terminal(terminal):

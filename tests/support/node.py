@@ -153,7 +153,7 @@ class Node:
 
     def delete_all(self, keep: Sequence[str] = ()) -> None:
         for namespace, names in _by_namespace(sorted({*self.names()} - {*keep})).items():
-            self.run("delete", "pod", *names, "-n", namespace, "--now")
+            self.run("delete", "pod", *names, "-n", namespace, "--now", seconds=20)
 
     # --- what a pod is
 

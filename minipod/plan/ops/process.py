@@ -59,7 +59,8 @@ class Terminal(Op, frozen=True):
         if self.rows and self.columns:
             fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", self.rows, self.columns, 0, 0))
         slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY)
-        os.setsid()
+        if os.getsid(0) != os.getpid():  # not yet a session's leader
+            os.setsid()
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         for number in range(3):
             os.dup2(slave, number, inheritable=True)

@@ -24,6 +24,8 @@ def imported(*argv: str) -> set[str]:
         "apply -f {manifest} --wait",
         "delete pod a --now",
         "logs -f a",
+        "describe pod a",
+        "events --for pod/a",
         "observe a",
         "exec a -- true",
     ],

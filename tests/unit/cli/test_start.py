@@ -22,6 +22,7 @@ import json, os, socket
 home = os.environ["MINIPOD_HOME"]
 with open(f"{home}/starts", "a") as file:
     print(os.getpid(), file=file)
+os.makedirs(f"{home}/run", exist_ok=True)
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(f"{home}/run/minipod.sock")
 listener.listen(16)

@@ -56,6 +56,27 @@ POD = "/minipod/v1/get?kind=pods"
             "delete po a --grace-period 5",
             "POST /minipod/v1/delete?grace=5&wait=true&kind=pods&namespace=default&name=a",
         ),
+        ("delete pods --all", "POST /minipod/v1/delete?wait=true&kind=pods&namespace=default&all=true"),
+        ("delete --all", "POST /minipod/v1/delete?wait=true&kind=pods&namespace=default&all=true"),
+        (
+            "delete po -l a=b -A",
+            "POST /minipod/v1/delete?wait=true&kind=pods&namespace=default&selector=a%3Db&all-namespaces=true",
+        ),
+        (
+            "get po --sort-by .a --no-headers --show-labels",
+            f"GET {POD}&namespace=default&sort-by=.a&no-headers=true&labels=true",
+        ),
+        (
+            "describe pod a b",
+            "GET /minipod/v1/describe?kind=pods&name=a&name=b&namespace=default",
+        ),
+        ("describe po/a -n web", "GET /minipod/v1/describe?kind=pods&name=a&namespace=web"),
+        ("describe pods -A", "GET /minipod/v1/describe?kind=pods&namespace=default&all=true"),
+        (
+            "events --for pod/a --types Warning -w",
+            "GET /minipod/v1/get?kind=events&namespace=default&for=a&types=Warning&watch=true",
+        ),
+        ("events -A", "GET /minipod/v1/get?kind=events&namespace=default&all=true"),
         ("observe pod/a -o json", "GET /minipod/v1/observe?name=a&namespace=default&output=json"),
         ("image ls", "GET /minipod/v1/image/ls"),
         ("image rm my/image:1", "DELETE /minipod/v1/images/my%2Fimage%3A1"),
@@ -167,7 +188,14 @@ def test_standard_input_is_a_file_too(node: FakeNode) -> None:
         ("get pod/a events/b", "one kind at a time"),
         ("delete events x", "only pods can be deleted"),
         ("get pod/a b", '"b": either all names are of the form pod/NAME or none is'),
-        ("delete pod", "no name was specified"),
+        ("delete pod", "no name was specified: name pods, or write --all"),
+        ("delete pod a --all", "name cannot be provided when a selector or --all is specified"),
+        ("describe events", "only pods can be described; for events: minipod events"),
+        ("describe pod a -l b", "name cannot be provided when a selector or -A is specified"),
+        ("events a", "did you mean --for pod/a?"),
+        ("attach", "expected 'attach POD'"),
+        ("descrbe pod a", 'unknown command "descrbe" for "minipod"\n\nDid you mean this?\n\tdescribe\n'),
+        ("get pods --sortby x", "unknown flag: --sortby (did you mean --sort-by?)"),
         ("delete pod a -f x", "not both"),
         ("delete pod a --now --grace-period=3", "cannot be specified together"),
         ("logs", "expected 'logs [flags] POD [CONTAINER]'"),
@@ -289,6 +317,12 @@ def test_stopping_a_node_that_does_not_run_is_no_error(home: Path) -> None:
         (["get", "pods", "one", ""], ["two"]),
         (["logs", "pod/t"], ["pod/two"]),
         (["logs", "one", ""], ["setup", "app"]),
+        (["describe", "pod", "t"], ["two"]),
+        (["describe", "po/t"], ["po/two"]),
+        (["events", "--for", "pod/"], ["pod/one", "pod/two"]),
+        (["attach", "o"], ["one"]),
+        (["run", "x", "--image", "b"], ["busybox:latest"]),
+        (["run", "x", "--restart", "On"], ["OnFailure"]),
         (["exec", "one", "-c", "a"], ["app"]),
         (["exec", "-it", "one", "--", "l"], []),
         (["get", "--name"], ["--namespace"]),
@@ -302,7 +336,10 @@ def test_completion_offers_what_fits(node: FakeNode, words: list[str], found: li
     pod = {"spec": {"initContainers": [{"name": "setup"}], "containers": [{"name": "app"}]}}
 
     def answer(connection: socket.socket, request: bytes) -> None:
-        text = json.dumps(pod if b"/pods/one " in request else pods).encode()
+        images = {"items": [{"names": ["docker.io/library/busybox:latest", "localhost/other:1"]}]}
+        answers = {b"/pods/one": pod, b"/v1/images": images}
+        found = next((answers[end] for end in answers if request.split()[1].endswith(end)), pods)
+        text = json.dumps(found).encode()
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
 
     node.answer = answer

@@ -79,3 +79,27 @@ def test_other_kinds_and_senseless_graces_are_refused(in_world):
         assert grace.err == 'error: grace must be a whole number, not "soon"'
 
     in_world(test)
+
+
+def test_all_or_those_with_a_label_can_be_deleted(in_world):
+    async def test(it):
+        def labelled(name, namespace="default"):
+            return manifest(name) | {
+                "metadata": {"name": name, "namespace": namespace, "labels": {"app": "x"}}
+            }
+
+        async def deleted(**query):
+            answer = await it.client.verb("POST", "delete", kind="pods", **query)
+            assert answer.code == 0
+            return answer.out.replace('"', "").split()[1::3], answer.err
+
+        pods = [labelled("a"), labelled("b"), manifest("c"), labelled("d", "lab")]
+        await it.client.apply(*pods)
+        assert await deleted(selector="app=x") == (["a", "b"], "")
+        assert await deleted(selector="app=x") == ([], "No resources found")
+        assert await deleted(all="true") == (["c"], "")
+        await it.client.apply(*pods)
+        everywhere = {"all": "true", "all-namespaces": "true"}
+        assert await deleted(**everywhere) == (["a", "b", "c", "d"], "")
+
+    in_world(test)

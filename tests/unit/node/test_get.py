@@ -148,3 +148,112 @@ def test_a_pods_own_reason_is_its_status(in_world):
         assert answer.out.splitlines()[1].split()[2] == "Evicted"
 
     in_world(test)
+
+
+def test_templates_and_columns_show_what_they_name(in_world):
+    async def test(it):
+        await it.client.apply(manifest("web", "a", "b"), manifest("db"))
+
+        async def shown(output, **query):
+            return (await it.client.verb("GET", "get", kind="pods", output=output, **query)).out
+
+        names = '{range .items[*]}{.metadata.name}{"\\n"}{end}'
+        assert await shown(f"jsonpath={names}") == "db\nweb"
+        assert await shown("jsonpath={.spec.containers[*].name}", name="web") == "a b"
+        assert json.loads(await shown("jsonpath-as-json={.metadata.name}", name="web")) == ["web"]
+        assert await shown("jsonpath={.items}", namespace="none") == "[]"
+        columns = "custom-columns=NAME:.metadata.name,CS:.spec.containers[*].name,X:.none"
+        assert await shown(columns) == "NAME   CS    X\ndb     app   <none>\nweb    a,b   <none>"
+        assert await shown("custom-columns=N:metadata.name", **{"no-headers": "true"}) == "db\nweb"
+
+    in_world(test)
+
+
+@pytest.mark.parametrize(
+    ("output", "error"),
+    [
+        (
+            "jsonpath",
+            "error: template format specified but no template given: write -o jsonpath='{.metadata.name}'",
+        ),
+        ("jsonpath={.a", "error: error parsing jsonpath {.a, unclosed action"),
+        ("jsonpath={.items[7]}", 'error: error executing jsonpath "{.items[7]}": array index out of bounds'),
+        (
+            "custom-columns=NAME",
+            "error: unexpected custom-columns spec: NAME, expected <header>:<json-path-expr>",
+        ),
+        ("custom-columns=NAME:{", "error: unexpected path string"),
+    ],
+)
+def test_a_template_that_cant_be_used_is_told(in_world, output, error):
+    async def test(it):
+        answer = await it.client.verb("GET", "get", kind="pods", output=output)
+        assert answer.code == 1
+        assert answer.err.startswith(error)
+
+    in_world(test)
+
+
+def test_pods_can_be_sorted_by_what_they_say(in_world):
+    async def test(it):
+        for name, memory in (("a", "1Gi"), ("b", "64Mi"), ("c", "100M")):
+            pod = manifest(name)
+            pod["spec"]["containers"][0]["resources"] = {"limits": {"memory": memory}}
+            await it.client.apply(pod)
+        await it.client.apply(manifest("w10"), manifest("w9"))
+
+        async def order(by):
+            answer = await it.client.verb("GET", "get", kind="pods", output="name", **{"sort-by": by})
+            return answer.out.replace("pod/", "").split()
+
+        assert (await order("{.spec.containers[0].resources.limits.memory}"))[2:] == ["b", "c", "a"]
+        assert await order(".metadata.name") == ["a", "b", "c", "w9", "w10"]
+
+    in_world(test)
+
+
+def test_labels_can_be_a_column_and_heads_left_out(in_world):
+    async def test(it):
+        labelled = manifest("web") | {"metadata": {"name": "web", "labels": {"b": "2", "a": "1"}}}
+        await it.client.apply(labelled)
+        answer = await it.client.verb("GET", "get", kind="pods", labels="true", **{"no-headers": "true"})
+        assert answer.out.split()[-1] == "a=1,b=2"
+        assert len(answer.out.splitlines()) == 1
+
+    in_world(test)
+
+
+def test_what_isnt_there_may_be_meant_otherwise(in_world):
+    async def test(it):
+        other = manifest("shared") | {"metadata": {"name": "shared", "namespace": "lab"}}
+        await it.client.apply(manifest("shard"), other)
+
+        async def error(name, **query):
+            return (await it.client.verb("GET", "get", kind="pods", name=name, **query)).err
+
+        prefix = "Error from server (NotFound): pods"
+        assert await error("sharrd") == f'{prefix} "sharrd" not found (did you mean "shard"?)'
+        elsewhere = "there is one in namespace lab: -n lab"
+        assert await error("shared") == f'{prefix} "shared" not found ({elsewhere})'
+        assert await error("zzz") == f'{prefix} "zzz" not found'
+
+    in_world(test)
+
+
+def test_events_are_those_of_one_pod_and_of_one_type(in_world):
+    async def test(it):
+        await it.client.apply(manifest("web"), manifest("db"))
+        for name, kind in (("web", "Normal"), ("web", "Warning"), ("db", "Warning")):
+            uid = it.objects.pod("default", name).metadata.uid
+            it.objects.event_happened(uid, Event(type=kind, reason=f"R{kind}", message=name))
+
+        async def shown(**query):
+            answer = await it.client.verb("GET", "get", kind="events", **{"no-headers": "true"}, **query)
+            return [line.split()[2:4] for line in answer.out.splitlines()], answer.err
+
+        web = [["RNormal", "pod/web"], ["RWarning", "pod/web"]]
+        assert await shown(**{"for": "web"}) == (web, "")
+        assert await shown(**{"for": "web", "types": "warning"}) == (web[1:], "")
+        assert await shown(**{"for": "x"}) == ([], "No events found for pod x in default namespace.")
+
+    in_world(test)

@@ -261,9 +261,9 @@ def test_null_empty_lists_and_what_happens_anyway_are_accepted_without_a_word():
 
 
 def test_everything_that_is_wrong_is_found_at_once():
-    manifest = pod(container={"stdin": True, "args": 1, "foo": 1}, hostIPC=True)
+    manifest = pod(container={"volumeDevices": [{}], "args": 1, "foo": 1}, hostIPC=True)
     assert [path or message for path, message in wrong(manifest)] == [
-        "spec.containers[0].stdin",
+        "spec.containers[0].volumeDevices",
         "spec.containers[0].args",
         'strict decoding error: unknown field "spec.containers[0].foo"',
         "spec.hostIPC",

@@ -56,13 +56,13 @@ def test_one_problem_is_said_on_one_line_as_kubectl_does():
 def test_decoding_and_validation_report_together_and_nothing_twice():
     value = pod(
         metadata={"name": "Web"},
-        container={"image": 5, "stdin": True, "volumeMounts": [{"name": "v", "mountPath": "/v"}]},
+        container={"image": 5, "volumeDevices": [{}], "volumeMounts": [{"name": "v", "mountPath": "/v"}]},
         volumes=[{"name": "w", "configMap": {"name": "x"}}],
         restartPolicy="Sometimes",
     )
     assert [path for path, _ in wrong(value)] == [
         "spec.containers[0].image",
-        "spec.containers[0].stdin",
+        "spec.containers[0].volumeDevices",
         "spec.volumes[0].configMap",
         "metadata.name",
         "spec.containers[0].volumeMounts[0].name",

@@ -10,9 +10,11 @@ import math
 from typing import NamedTuple
 
 from minipod.api.messages import ContainerInfo, SandboxInfo
+from minipod.spec.handlers import Lifecycle, LifecycleHandler, SleepAction
 from minipod.spec.types import Container, ObjectMeta, Pod, PodSpec
 from minipod.supervisor import lifecycle, observed
-from minipod.supervisor.observed import Observed, apply, replace
+from minipod.supervisor.known import Observed
+from minipod.supervisor.observed import apply, replace
 from minipod.supervisor.status import phase, status
 
 T0 = 1_000_000.0
@@ -27,15 +29,30 @@ class Run(NamedTuple):
     failure: str = ""  # a reason: it can't be started; RunContainerError leaves an ended container
     start_seconds: float = 0  # how long starting takes
     stop_seconds: float = 0  # from SIGTERM to its end
+    hook_seconds: float = 1  # how long its postStart hook takes, if it has one
+    hook_fails: bool = False
+    started_after: float = FOREVER  # when its startup probe succeeds, if it has one
+    unhealthy_after: float = FOREVER  # when its liveness probe has failed, if it has one
 
 
-def make_pod(apps="a", inits="", policy="Always", grace=30, **spec):
-    """A pod with a container for each letter."""
+SIDECARS = "st"  # init containers of these names go on running
+HOOK = Lifecycle(post_start=LifecycleHandler(sleep=SleepAction(seconds=1)))
+
+
+def make_container(name, **fields):
+    return Container(
+        name=name, image=f"image-{name}", restart_policy="Always" if name in SIDECARS else "", **fields
+    )
+
+
+def make_pod(apps="a", inits="", policy="Always", grace=30, fields=None, **spec):
+    """A pod with a container for each letter; `fields` are more of a container's."""
+    more = fields or {}
     return Pod(
         metadata=ObjectMeta(name="p", namespace="default", uid="u"),
         spec=PodSpec(
-            containers=tuple(Container(name=name, image=f"image-{name}") for name in apps),
-            init_containers=tuple(Container(name=name, image=f"image-{name}") for name in inits),
+            containers=tuple(make_container(name, **more.get(name, {})) for name in apps),
+            init_containers=tuple(make_container(name, **more.get(name, {})) for name in inits),
             restart_policy=policy,
             termination_grace_period_seconds=grace,
             **spec,
@@ -252,6 +269,28 @@ class Simulation:
         self.record(observed.ContainerIs(at=self.now, container=info))
         if run.seconds < FOREVER:
             self._push(self.now + run.seconds, self._ended, (info, run.exit_code), self._life)
+        container = next(c for c in lifecycle.containers_of(self.pod) if c.name == action.name)
+        if container.lifecycle:
+            self._later(run.hook_seconds, self._hook_done, info, run.hook_fails)
+        if container.startup_probe:
+            self._later(run.started_after, self._probed, info, "startup", True)
+        if container.liveness_probe:
+            self._later(run.unhealthy_after, self._probed, info, "liveness", False)
+
+    def _hook_done(self, info, fails):
+        known = self.observed.known(info.name)
+        if not known.running or known.latest.id != info.id:
+            return
+        if fails:
+            fact = observed.StartFailed(
+                at=self.now, name=info.name, reason="PostStartHookError", message="why"
+            )
+        else:
+            fact = observed.PostStarted(at=self.now, name=info.name, id=info.id)
+        self.record(fact)
+
+    def _probed(self, info, probe, success):
+        self.record(observed.ProbeIs(at=self.now, name=info.name, id=info.id, probe=probe, success=success))
 
     def _ended(self, info, exit_code):
         known = self.observed.known(info.name)
@@ -271,14 +310,18 @@ class Simulation:
         stop_by = self.now + action.grace
         assert not known.stop_by or stop_by < known.stop_by
         assert bool(action.message) == (not known.stop_by)
-        self.record(observed.ContainerStopping(at=self.now, name=action.name, id=action.id, stop_by=stop_by))
+        self._check_stop_order(action, stop_by)
+        self.record(
+            observed.ContainerStopping(
+                at=self.now, name=action.name, id=action.id, stop_by=stop_by, alone=action.alone
+            )
+        )
         needs = self.runs(action.name, self._starts[action.name] - 1).stop_seconds
         code = 143 if needs < action.grace else 137
         self._push(self.now + min(needs, action.grace), self._ended, (known.latest, code), self._life)
 
     def _FinishPod(self, action):  # noqa: N802
         self._check_alive()
-        assert not self._busy()
         self.record(
             observed.PodFinished(
                 at=self.now, phase=action.phase, reason=action.reason, message=action.message
@@ -301,25 +344,36 @@ class Simulation:
         assert not self.observed.terminal
 
     def _check_order(self, name):
-        """Init containers before it have exited 0 in this sandbox; app containers before it were tried."""
+        """Init containers before it have exited 0 in this sandbox, sidecars before it were started in it; app
+        containers before it were tried."""
         inits = [c.name for c in self.pod.spec.init_containers]
         before = inits[: inits.index(name)] if name in inits else inits
         for other in before:
             latest = self.observed.known(other).latest
-            assert latest.state == "exited"
-            assert latest.exit_code == 0
             assert latest.sandbox_id == self.observed.sandbox.id
+            if other not in SIDECARS:
+                assert latest.state == "exited"
+                assert latest.exit_code == 0
         if name not in inits:
             apps = [c.name for c in self.pod.spec.containers]
             assert all(other in self._starts for other in apps[: apps.index(name)])
 
     def _check_policy(self, name, known):
-        if known.latest is None:
+        if known.latest is None or name in SIDECARS:
             return
         assert self.pod.spec.restart_policy != "Never"
         if self.pod.spec.restart_policy == "OnFailure" and known.latest.exit_code == 0:
             assert name in [c.name for c in self.pod.spec.init_containers]
             assert known.latest.sandbox_id != self.observed.sandbox.id
+
+    def _check_stop_order(self, action, stop_by):
+        """A sidecar ends after the app containers and the sidecars behind it, unless the grace is over."""
+        if action.name not in SIDECARS or action.alone or stop_by <= self.now + lifecycle.GRACE_MIN:
+            return
+        inits = [c.name for c in self.pod.spec.init_containers]
+        later = [name for name in inits[inits.index(action.name) + 1 :] if name in SIDECARS]
+        for name in [*later, *(c.name for c in self.pod.spec.containers)]:
+            assert not self.observed.known(name).running
 
     def _check_status(self):
         now = phase(self.pod, self.observed)

@@ -4,8 +4,9 @@ import msgspec
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from minipod.spec.handlers import Probe
 from minipod.supervisor.observed import AnyFact
-from tests.unit.supervisor.simulation import FOREVER, T0, Run, Simulation, make_pod, replay
+from tests.unit.supervisor.simulation import FOREVER, HOOK, T0, Run, Simulation, make_pod, replay
 
 ANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FAILURES = ("ErrImagePull", "ErrImageNeverPull", "CreateContainerConfigError", "RunContainerError")
@@ -18,7 +19,11 @@ runs = st.builds(
     failure=st.sampled_from(["", "", "", "", *FAILURES]),
     start_seconds=st.sampled_from([0, 0, 2.0]),
     stop_seconds=st.sampled_from([0.0, 1.0, 15.0, FOREVER]),
+    hook_fails=st.booleans(),
+    started_after=st.sampled_from([0.0, 2.0]),
+    unhealthy_after=st.sampled_from([5.0, FOREVER]),
 )
+extras = st.sampled_from([{}, {"lifecycle": HOOK}, {"startup_probe": Probe()}, {"liveness_probe": Probe()}])
 moments = st.one_of(st.integers(0, 15), st.integers(0, 2500))
 accidents = st.lists(st.tuples(moments, st.sampled_from(["kill_pause", "lose_supervisor"])), max_size=3)
 
@@ -28,17 +33,19 @@ def simulations(draw):
     """A pod with anything that can happen to it in its first half hour. Starts beyond those drawn run for ever."""
     pod = make_pod(
         apps=draw(st.sampled_from(["a", "ab", "abc"])),
-        inits=draw(st.sampled_from(["", "i", "ij"])),
+        inits=draw(st.sampled_from(["", "i", "ij", "s", "sit", "ist"])),
+        fields=draw(st.fixed_dictionaries({}, optional=dict.fromkeys("abist", extras))),
+        active_deadline_seconds=draw(st.sampled_from([None, None, None, 20, 1000])),
         policy=draw(st.sampled_from(["Always", "OnFailure", "Never"])),
         grace=draw(st.sampled_from([None, 0, 5, 30])),
     )
-    script = draw(st.dictionaries(st.sampled_from("abcij"), st.lists(runs, max_size=6)))
+    script = draw(st.dictionaries(st.sampled_from("abcijst"), st.lists(runs, max_size=6)))
 
     def comes_to(name, number):
         given = script.get(name, [])
         if number < len(given):
             return given[number]
-        return Run(seconds=1 if name in "ij" else FOREVER)
+        return Run(seconds=1 if name in "ij" else FOREVER, started_after=3)
 
     simulation = Simulation(
         pod,
@@ -68,7 +75,8 @@ def test_a_pod_never_gets_stuck(simulation):
     event(f"{pod.spec.restart_policy}: {simulation.phases[-1]}")
     if observed.terminal:
         assert observed.sandbox is None
-        assert pod.spec.restart_policy != "Always"
+        assert pod.spec.restart_policy != "Always" or observed.terminal.reason == "DeadlineExceeded"
+        assert not any(known.running for known in observed.containers.values())
     else:
         initializing = any(observed.known(c.name).running for c in pod.spec.init_containers)
         assert initializing or all(settled(pod, observed.known(c.name)) for c in pod.spec.containers)

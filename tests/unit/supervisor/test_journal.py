@@ -7,7 +7,8 @@ import pytest
 from minipod.api.messages import ContainerInfo
 from minipod.errors import KernelError
 from minipod.supervisor import journal as j
-from minipod.supervisor.observed import ContainerIs, ContainerStarting, Observed, SupervisorBegan
+from minipod.supervisor.known import Observed
+from minipod.supervisor.observed import ContainerIs, ContainerStarting, SupervisorBegan
 
 BEGAN = SupervisorBegan(at=1)
 
