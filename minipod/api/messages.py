@@ -93,6 +93,8 @@ class ContainerConfig(Record, frozen=True):
     no_new_privileges: bool = False
     readonly_rootfs: bool = False
     log_path: str = ""  # relative to the sandbox's log_directory
+    termination_message_path: str = ""  # where an empty file of its own is mounted; empty: nowhere
+    stop_signal: int = 15
     stdin: bool = False  # keep standard input open for Attach
     stdin_once: bool = False  # until the first one that asks for it has gone
     tty: bool = False  # a terminal instead of pipes
@@ -185,7 +187,7 @@ class StartContainer(Message, frozen=True):
 
 
 class StopContainer(Message, frozen=True):
-    """SIGTERM, then SIGKILL to the whole container after `timeout` seconds. Done when it has ended."""
+    """Its stop signal, then SIGKILL to all of it after `timeout` seconds. Done when it has ended."""
 
     id: str
     timeout: float = 0

@@ -95,6 +95,8 @@ def _attached(args: Args, where: str, stdin: bool) -> int:
         reply.sock.close()
         return _follow(args, where)
     session = attend(reply, stdin, "" if quiet else HINT)
+    if session.error:  # it has ended in this very moment
+        return _follow(args, where)
     if session.code is None:
         return session.report()
     name = args.words[0]

@@ -5,7 +5,7 @@ from minipod.kernel.caps import DEFAULT
 from minipod.plan import sandbox as sandboxes
 from minipod.plan.core import Op, Plan, Stage
 from minipod.plan.ops import process
-from minipod.plan.ops.host import AllowDevices, MakeDirectory, MakeTree
+from minipod.plan.ops.host import AllowDevices, MakeDirectory, MakeFile, MakeTree
 from minipod.plan.ops.mounts import (
     Bind,
     DetachOldRoot,
@@ -34,7 +34,14 @@ from minipod.plan.ops.process import (
 from minipod.plan.pod import enter_cgroup, make_cgroup
 
 # name, major, minor: Documentation/admin-guide/devices.txt
-_DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
+_DEVICES = (
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+)
 _LINKS = (
     ("fd", "/proc/self/fd"),
     ("stdin", "/proc/self/fd/0"),
@@ -66,7 +73,11 @@ def container(
 ) -> Plan:
     """One container start, in a sandbox that is ready."""
     return (
-        Stage(f"container/{config.name}/objects", "supervisor", tuple(_objects(facts, sandbox, container_id, config))),
+        Stage(
+            f"container/{config.name}/objects",
+            "supervisor",
+            tuple(_objects(facts, sandbox, container_id, config)),
+        ),
         _process(facts, sandbox_id, sandbox, container_id, config),
     )
 
@@ -100,7 +111,14 @@ def layers(facts: NodeFacts, sandbox: SandboxConfig, container_id: str) -> str:
     return f"{where(sandbox.uid)}/{container_id}"
 
 
-def _objects(facts: NodeFacts, sandbox: SandboxConfig, container_id: str, config: ContainerConfig) -> list[Op]:
+def termination_log(facts: NodeFacts, sandbox: SandboxConfig, container_id: str) -> str:
+    """The file that is mounted at the container's terminationMessagePath."""
+    return f"{layers(facts, sandbox, container_id)}/termination-log"
+
+
+def _objects(
+    facts: NodeFacts, sandbox: SandboxConfig, container_id: str, config: ContainerConfig
+) -> list[Op]:
     here = layers(facts, sandbox, container_id)
     own = cgroup(sandbox, container_id)
     return [
@@ -109,7 +127,15 @@ def _objects(facts: NodeFacts, sandbox: SandboxConfig, container_id: str, config
         MakeDirectory(here, 0o711),
         MakeTree(f"{here}/upper"),
         MakeTree(f"{here}/work"),
+        *_termination_log(facts, sandbox, container_id, config),
     ]
+
+
+def _termination_log(
+    facts: NodeFacts, sandbox: SandboxConfig, container_id: str, config: ContainerConfig
+) -> list[Op]:
+    wanted = config.termination_message_path
+    return [MakeFile(termination_log(facts, sandbox, container_id), mode=0o666)] if wanted else []
 
 
 def _process(
@@ -131,6 +157,7 @@ def _process(
         *_kernel_mounts(facts, config),
         *_devices(),
         *_volumes(facts, sandbox_id, sandbox, config),
+        *_termination_mount(facts, sandbox, container_id, config),
         MakeWorkdir(config.cwd),
         *([] if config.tty else [Stdio()]),
         PivotRoot(),
@@ -177,6 +204,15 @@ def _volumes(facts: NodeFacts, sandbox_id: str, sandbox: SandboxConfig, config: 
     # Outer paths before the ones inside them.
     mounts = sorted(config.mounts, key=lambda mount: mount.container_path.count("/"))
     return [*ops, *(Bind(m.host_path, m.container_path, m.readonly, m.propagation) for m in mounts)]
+
+
+def _termination_mount(
+    facts: NodeFacts, sandbox: SandboxConfig, container_id: str, config: ContainerConfig
+) -> list[Op]:
+    path = config.termination_message_path
+    if not path or any(mount.container_path == path for mount in config.mounts):
+        return []
+    return [Bind(termination_log(facts, sandbox, container_id), path)]
 
 
 def _hidden(facts: NodeFacts, config: ContainerConfig) -> list[Op]:

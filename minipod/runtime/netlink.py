@@ -1,6 +1,6 @@
 """The netlink worker: a small warm process with one netlink socket open, and the way a supervisor reaches it.
 
-    supervisor ──NetStage, namespace descriptor──▶ worker ──NetDone | Failed──▶
+    supervisor ──NetStage, namespace descriptor──▶ worker ──NetDone | Broken──▶
     anyone     ──DropLink──▶                        worker ──NetDone | Failed──▶
 
 Importing pyroute2 costs more than building a pod (about 150 ms); so it is done once, here, and nowhere else. A
@@ -23,6 +23,7 @@ from minipod.kernel import process
 from minipod.names import Layout, layout
 from minipod.plan.core import Context, Stage, execute
 from minipod.plan.ops.network import NetOp
+from minipod.runtime.stage import Broken
 
 _SYS_PATH = list(sys.path)  # the forge empties it
 _VETH_GOES = 1.0  # seconds to wait for a pair to go with its namespace before it is deleted
@@ -55,8 +56,9 @@ class NetDone(Message, frozen=True):
 
 
 NetRequest = NetStage | DropLink | EnsureBridge
+_Reply = NetDone | Broken | Failed
 _requests = msgspec.json.Decoder(NetRequest)
-_replies: msgspec.json.Decoder[NetDone | Failed] = msgspec.json.Decoder(NetDone | Failed)
+_replies: msgspec.json.Decoder[_Reply] = msgspec.json.Decoder(_Reply)
 
 
 class Worker:
@@ -107,6 +109,8 @@ class Worker:
         if not answer:
             raise Unreachable("the netlink worker went away in the middle")
         reply = _replies.decode(answer)
+        if isinstance(reply, Broken):
+            raise PlanError(reply.stage, reply.index, reply.command, reply.cause)
         if isinstance(reply, Failed):
             raise MinipodError(reply.error)
         return reply
@@ -218,10 +222,12 @@ def _serve_one(netlink: _Netlink, channel: Channel) -> bool:
     packet, fds = channel.recv()
     if not packet:
         return False
-    reply: NetDone | Failed
+    reply: _Reply
     try:
         reply = netlink.answer(_requests.decode(packet), fds)
-    except (KernelError, PlanError, OSError) as error:
+    except PlanError as error:
+        reply = Broken(error.stage, error.index, error.command, error.cause)
+    except (KernelError, OSError) as error:
         reply = Failed(str(error))
     finally:
         for received in fds:

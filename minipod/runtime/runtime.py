@@ -179,14 +179,14 @@ class Runtime:
         return container.info
 
     def stop_container(self, container_id: str, timeout: float, done: Callable[[], None]) -> None:
-        """SIGTERM, then SIGKILL to all of it after `timeout` seconds. `done` is called when it has ended."""
+        """Its stop signal, then SIGKILL to all of it after `timeout` seconds. `done` is called when it has ended."""
         container = self.containers.get(container_id)
         if container is None or container.info.state != "running":
             done()
             return
         container.waiting.append(done)
         if timeout > 0:
-            process.pidfd_kill(container.pidfd, signal.SIGTERM)
+            process.pidfd_kill(container.pidfd, container.config.stop_signal)
             self.loop.call_later(timeout, lambda: self.kill_container(container_id))
         else:
             self.kill_container(container_id)

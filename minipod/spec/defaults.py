@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from minipod.spec.handlers import HTTPGetAction, Lifecycle, LifecycleHandler, Probe
 from minipod.spec.types import (
     Container,
     EmptyDirVolumeSource,
@@ -41,7 +42,38 @@ def _container(container: Container) -> Container:
         image_pull_policy=container.image_pull_policy or _pull_policy(container.image),
         ports=tuple(replace(port, protocol=port.protocol or "TCP") for port in container.ports),
         resources=_resources(container.resources),
+        termination_message_path=container.termination_message_path or "/dev/termination-log",
+        termination_message_policy=container.termination_message_policy or "File",
+        startup_probe=_probe(container.startup_probe),
+        liveness_probe=_probe(container.liveness_probe),
+        readiness_probe=_probe(container.readiness_probe),
+        lifecycle=_lifecycle(container.lifecycle),
     )
+
+
+def _probe(probe: Probe | None) -> Probe | None:
+    return probe and replace(
+        probe,
+        timeout_seconds=probe.timeout_seconds or 1,
+        period_seconds=probe.period_seconds or 10,
+        success_threshold=probe.success_threshold or 1,
+        failure_threshold=probe.failure_threshold or 3,
+        http_get=_http_get(probe.http_get),
+    )
+
+
+def _lifecycle(lifecycle: Lifecycle | None) -> Lifecycle | None:
+    return lifecycle and replace(
+        lifecycle, post_start=_handler(lifecycle.post_start), pre_stop=_handler(lifecycle.pre_stop)
+    )
+
+
+def _handler(handler: LifecycleHandler | None) -> LifecycleHandler | None:
+    return handler and replace(handler, http_get=_http_get(handler.http_get))
+
+
+def _http_get(action: HTTPGetAction | None) -> HTTPGetAction | None:
+    return action and replace(action, path=action.path or "/")
 
 
 def _pull_policy(image: str) -> str:

@@ -8,21 +8,21 @@ Container  one container of a pod, app or init
     envFrom                   []EnvFromSource       later        variables from ConfigMaps and Secrets
     image                     string                applied      the image's name; images are local for now
     imagePullPolicy           string                applied      when it is fetched; all images are local for now
-    lifecycle                 Lifecycle             later={}     what runs after the start and before the end
-    livenessProbe             Probe                 later        the container is restarted when it fails
+    lifecycle                 Lifecycle             applied      what runs after the start and before the end
+    livenessProbe             Probe                 applied       the container is restarted when it fails
     name                      string                applied      unique in the pod
     ports                     []ContainerPort       applied      information: every port can be reached
-    readinessProbe            Probe                 later        the container isn't Ready while it fails
+    readinessProbe            Probe                 applied       the container isn't Ready while it fails
     resizePolicy              []ContainerResizePolicy  later        whether new resources need a restart
     resources                 ResourceRequirements  applied      CPU and memory
-    restartPolicy             string                later        Always makes an init container a sidecar
-    restartPolicyRules        []ContainerRestartRule  later        restart by exit code
+    restartPolicy             string                applied      the pod's when absent; Always: a sidecar
+    restartPolicyRules        []ContainerRestartRule  applied      restart by exit code
     securityContext           SecurityContext       applied      who the process is and what it may do
-    startupProbe              Probe                 later        the other probes wait for it
+    startupProbe              Probe                 applied       the other probes wait for it
     stdin                     bool                  applied      standard input stays open, for attach
     stdinOnce                 bool                  applied      until the first attach ends
-    terminationMessagePath    string                later        the file whose text becomes the termination message
-    terminationMessagePolicy  string                later        whether the log stands in for that file
+    terminationMessagePath    string                applied       the file whose text becomes the termination message
+    terminationMessagePolicy  string                applied       whether the log stands in for that file
     tty                       bool                  applied      a terminal instead of three pipes
     volumeDevices             []VolumeDevice        later        block devices
     volumeMounts              []VolumeMount         applied      which volumes it sees, and where
@@ -105,7 +105,7 @@ ContainerResizePolicy  what a change of a resource means
     restartPolicy  string  -  NotRequired or RestartContainer
 
 ContainerRestartRule  when to restart
-    action     string                -  Restart or RestartAllContainers
+    action     string                -  Restart; RestartAllContainers is not supported yet
     exitCodes  ContainerRestartRuleOnExitCodes  -  after which exit codes
 
 ContainerRestartRuleOnExitCodes  a set of exit codes
@@ -159,7 +159,7 @@ LifecycleHandler  one action
     exec       ExecAction       -  a command in the container
     httpGet    HTTPGetAction    -  a request to the container
     sleep      SleepAction      -  a pause
-    tcpSocket  TCPSocketAction  -  a connection; not usable
+    tcpSocket  TCPSocketAction  later  a connection; Kubernetes accepts it and never makes it
 
 Probe  a question asked again and again
     exec                           ExecAction       -  a command in the container
@@ -181,7 +181,7 @@ HTTPGetAction  an HTTP request
     httpHeaders  []HTTPHeader  -  headers
     path         string        -  / when absent
     port         IntOrString   -  a number or a port's name
-    scheme       string        -  HTTP or HTTPS
+    scheme       string        later=HTTP  HTTPS is not supported yet
 
 HTTPHeader  a header of a request
     name   string  -  of the header

@@ -34,7 +34,7 @@ OwnerReference  an object that this one belongs to
     uid                 string  -  of the owner
 
 PodSpec  what the pod shall be
-    activeDeadlineSeconds          int64                 later        after so long the pod is ended and Failed
+    activeDeadlineSeconds          int64                 applied      after so long the pod is ended and Failed
     affinity                       Affinity              no effect    which nodes and pods to be near to or far from
     automountServiceAccountToken   bool                  later=false  mount a token for the API; none is now
     containers                     []Container           applied      the app containers, started in this order

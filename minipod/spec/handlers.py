@@ -1,4 +1,4 @@
-"""What is done to a container while it lives: its probes, its hooks and its restarts (part of types.py, which says how to read it)."""
+"""What is done to a container while it lives: probes, hooks, restarts. Part of types.py, which says how to read it."""
 
 from minipod.spec.base import Object
 

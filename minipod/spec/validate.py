@@ -5,7 +5,6 @@ path and message; all of them are found, never only the first.
 """
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from msgspec.structs import replace
@@ -14,6 +13,7 @@ from minipod.errors import Invalid
 from minipod.spec import quantity
 from minipod.spec.decode import Decoded, read
 from minipod.spec.defaults import default
+from minipod.spec.problems import Problems, between, choice, invalid
 from minipod.spec.types import (
     Container,
     ContainerPort,
@@ -23,8 +23,7 @@ from minipod.spec.types import (
     ResourceRequirements,
     Volume,
 )
-
-Problems = Iterator[tuple[str, str]]
+from minipod.spec.validate_handlers import handlers
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
@@ -105,30 +104,14 @@ def problems(pod: Pod) -> list[tuple[str, str]]:
 # --- texts shared by the rules -------------------------------------------------------------------------------------
 
 
-def _invalid(path: str, value: str | int, why: str) -> tuple[str, str]:
-    shown = f'"{value}"' if isinstance(value, str) else value
-    return path, f"Invalid value: {shown}: {why}"
-
-
-def _choice(path: str, value: str, supported: tuple[str, ...]) -> Problems:
-    if value not in supported:
-        values = ", ".join(f'"{item}"' for item in supported)
-        yield path, f'Unsupported value: "{value}": supported values: {values}'
-
-
 def _dns_label(path: str, value: str) -> Problems:
     if not value:
         yield path, "Required value"
         return
     if len(value) > 63:
-        yield _invalid(path, value, "must be no more than 63 bytes")
+        yield invalid(path, value, "must be no more than 63 bytes")
     if not _is_label(value):
-        yield _invalid(path, value, _LABEL_TEXT)
-
-
-def _between(path: str, value: int, low: int, high: int) -> Problems:
-    if not low <= value <= high:
-        yield _invalid(path, value, f"must be between {low} and {high}, inclusive")
+        yield invalid(path, value, _LABEL_TEXT)
 
 
 class _Unique:
@@ -155,9 +138,9 @@ def _metadata(meta: ObjectMeta) -> Problems:
     for key, value in meta.labels.items():
         yield from _qualified("metadata.labels", key)
         if len(value) > 63:
-            yield _invalid("metadata.labels", value, "must be no more than 63 bytes")
+            yield invalid("metadata.labels", value, "must be no more than 63 bytes")
         if value and not _is_name(value):
-            yield _invalid("metadata.labels", value, _VALUE_TEXT)
+            yield invalid("metadata.labels", value, _VALUE_TEXT)
     for key in meta.annotations:
         yield from _qualified("metadata.annotations", key.lower())
         if key.startswith(_APPARMOR):  # the one annotation that stands for a field: appArmorProfile
@@ -169,24 +152,24 @@ def _metadata(meta: ObjectMeta) -> Problems:
 
 def _subdomain(path: str, value: str) -> Problems:
     if len(value) > 253:
-        yield _invalid(path, value, "must be no more than 253 bytes")
+        yield invalid(path, value, "must be no more than 253 bytes")
     if not _is_subdomain(value):
-        yield _invalid(path, value, _SUBDOMAIN_TEXT)
+        yield invalid(path, value, _SUBDOMAIN_TEXT)
 
 
 def _qualified(path: str, key: str) -> Problems:
     """The key of a label or annotation: a name, or a domain, a slash and a name."""
     prefix, slash, name = key.rpartition("/")
     if slash and not prefix:
-        yield _invalid(path, key, "prefix part must be non-empty")
+        yield invalid(path, key, "prefix part must be non-empty")
     elif slash and (len(prefix) > 253 or not _is_subdomain(prefix)):
-        yield _invalid(path, key, f"prefix part {_SUBDOMAIN_TEXT}")
+        yield invalid(path, key, f"prefix part {_SUBDOMAIN_TEXT}")
     if not name:
-        yield _invalid(path, key, "name part must be non-empty")
+        yield invalid(path, key, "name part must be non-empty")
     elif len(name) > 63:
-        yield _invalid(path, key, "name part must be no more than 63 bytes")
+        yield invalid(path, key, "name part must be no more than 63 bytes")
     if not _is_name(name):
-        yield _invalid(path, key, _NAME_TEXT)
+        yield invalid(path, key, _NAME_TEXT)
 
 
 # --- the pod -------------------------------------------------------------------------------------------------------
@@ -208,7 +191,10 @@ def _spec(spec: PodSpec) -> Problems:
             yield from _dns_label(f"{path}.name", container.name)
             yield from names.check(f"{path}.name", container.name)
             yield from _container(path, container, volumes.seen)
-    yield from _choice("spec.restartPolicy", spec.restart_policy, ("Always", "OnFailure", "Never"))
+            yield from handlers(path, spec, container, init=group == "initContainers")
+    yield from choice("spec.restartPolicy", spec.restart_policy, ("Always", "OnFailure", "Never"))
+    if spec.active_deadline_seconds is not None:
+        yield from between("spec.activeDeadlineSeconds", spec.active_deadline_seconds, 1, _MAX_ID)
     if spec.hostname:
         yield from _dns_label("spec.hostname", spec.hostname)
     if spec.security_context is not None:
@@ -216,14 +202,14 @@ def _spec(spec: PodSpec) -> Problems:
             "spec.securityContext", spec.security_context.run_as_user, spec.security_context.run_as_group
         )
     if spec.os is not None:
-        yield from _choice("spec.os.name", spec.os.get("name", ""), ("linux",))
+        yield from choice("spec.os.name", spec.os.get("name", ""), ("linux",))
 
 
 def _ids(path: str, user: int | None, group: int | None) -> Problems:
     if user is not None:
-        yield from _between(f"{path}.runAsUser", user, 0, _MAX_ID)
+        yield from between(f"{path}.runAsUser", user, 0, _MAX_ID)
     if group is not None:
-        yield from _between(f"{path}.runAsGroup", group, 0, _MAX_ID)
+        yield from between(f"{path}.runAsGroup", group, 0, _MAX_ID)
 
 
 def _volume(path: str, volume: Volume) -> Problems:
@@ -234,7 +220,7 @@ def _volume(path: str, volume: Volume) -> Problems:
         if medium.startswith("HugePages"):
             yield f"{path}.emptyDir.medium", "not supported yet"
         else:
-            yield from _choice(f"{path}.emptyDir.medium", medium, ("", "Memory"))
+            yield from choice(f"{path}.emptyDir.medium", medium, ("", "Memory"))
     if volume.host_path is None:
         return
     if volume.empty_dir is not None:
@@ -243,10 +229,10 @@ def _volume(path: str, volume: Volume) -> Problems:
     if not host.path:
         yield f"{path}.hostPath.path", "Required value"
     elif ".." in host.path.split("/"):
-        yield _invalid(f"{path}.hostPath.path", host.path, "must not contain '..'")
+        yield invalid(f"{path}.hostPath.path", host.path, "must not contain '..'")
     elif not host.path.startswith("/"):
-        yield _invalid(f"{path}.hostPath.path", host.path, "must be an absolute path")
-    yield from _choice(f"{path}.hostPath.type", host.type or "", _HOST_PATH_TYPES)
+        yield invalid(f"{path}.hostPath.path", host.path, "must be an absolute path")
+    yield from choice(f"{path}.hostPath.type", host.type or "", _HOST_PATH_TYPES)
 
 
 # --- a container ---------------------------------------------------------------------------------------------------
@@ -257,9 +243,9 @@ def _container(path: str, container: Container, volumes: set[str]) -> Problems:
     if not image:
         yield f"{path}.image", "Required value"
     elif image != image.strip():
-        yield _invalid(f"{path}.image", image, "must not have leading or trailing whitespace")
+        yield invalid(f"{path}.image", image, "must not have leading or trailing whitespace")
     pull = container.image_pull_policy
-    yield from _choice(f"{path}.imagePullPolicy", pull, ("Always", "IfNotPresent", "Never"))
+    yield from choice(f"{path}.imagePullPolicy", pull, ("Always", "IfNotPresent", "Never"))
     port_names = _Unique()
     for index, port in enumerate(container.ports):
         yield from _port(f"{path}.ports[{index}]", port)
@@ -269,7 +255,7 @@ def _container(path: str, container: Container, volumes: set[str]) -> Problems:
         if not variable.name:
             yield where, "Required value"
         elif not _is_variable(variable.name):
-            yield _invalid(where, variable.name, _VARIABLE_TEXT)
+            yield invalid(where, variable.name, _VARIABLE_TEXT)
     yield from _mounts(path, container, volumes)
     yield from _resources(f"{path}.resources", container.resources)
     if container.security_context is not None:
@@ -280,14 +266,14 @@ def _container(path: str, container: Container, volumes: set[str]) -> Problems:
 def _port(path: str, port: ContainerPort) -> Problems:
     if port.name:
         if len(port.name) > 15:
-            yield _invalid(f"{path}.name", port.name, "must be no more than 15 characters long")
+            yield invalid(f"{path}.name", port.name, "must be no more than 15 characters long")
         if not _is_port_name(port.name):
-            yield _invalid(f"{path}.name", port.name, _PORT_NAME_TEXT)
+            yield invalid(f"{path}.name", port.name, _PORT_NAME_TEXT)
     if port.container_port == 0:
         yield f"{path}.containerPort", "Required value"
     else:
-        yield from _between(f"{path}.containerPort", port.container_port, 1, 65535)
-    yield from _choice(f"{path}.protocol", port.protocol, ("SCTP", "TCP", "UDP"))
+        yield from between(f"{path}.containerPort", port.container_port, 1, 65535)
+    yield from choice(f"{path}.protocol", port.protocol, ("SCTP", "TCP", "UDP"))
 
 
 def _mounts(path: str, container: Container, volumes: set[str]) -> Problems:
@@ -301,7 +287,7 @@ def _mounts(path: str, container: Container, volumes: set[str]) -> Problems:
         if not mount.mount_path:
             yield f"{where}.mountPath", "Required value"
         elif mount.mount_path in places:
-            yield _invalid(f"{where}.mountPath", mount.mount_path, "must be unique")
+            yield invalid(f"{where}.mountPath", mount.mount_path, "must be unique")
         places.add(mount.mount_path)
 
 
@@ -309,9 +295,9 @@ def _resources(path: str, resources: ResourceRequirements) -> Problems:
     for which, amounts in (("limits", resources.limits), ("requests", resources.requests)):
         for name, amount in amounts.items():
             if quantity.milli_value(amount) < 0:
-                yield _invalid(f"{path}.{which}[{name}]", amount, "must be greater than or equal to 0")
+                yield invalid(f"{path}.{which}[{name}]", amount, "must be greater than or equal to 0")
     for name, amount in resources.requests.items():
         limit = resources.limits.get(name)
         if limit is not None and quantity.milli_value(amount) > quantity.milli_value(limit):
             why = f"must be less than or equal to {name} limit of {limit}"
-            yield _invalid(f"{path}.requests", amount, why)
+            yield invalid(f"{path}.requests", amount, why)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 
 from minipod.api.messages import ContainerConfig, NodeFacts, Resources, SandboxConfig
 from minipod.errors import ImageNotFound, InvalidImageName, MinipodError
@@ -76,6 +77,10 @@ def container(pod: Pod, spec: Container, facts: NodeFacts, attempt: int) -> Cont
         oom_score_adj=qos.oom_score_adj(qos.qos_class(pod), amounts.memory_request, facts.memory_bytes),
         privileged=bool(own and own.privileged),
         log_path=f"{spec.name}/{attempt}.log",
+        termination_message_path=_absolute(spec.termination_message_path),
+        stop_signal=signal_number(spec.lifecycle.stop_signal if spec.lifecycle else "")
+        or signal_number(image.stop_signal)
+        or signal.SIGTERM,
         stdin=spec.stdin,
         stdin_once=spec.stdin_once,
         tty=spec.tty,
@@ -134,6 +139,19 @@ def _image(spec: Container, facts: NodeFacts) -> store.Image:
             message = f'Container image "{spec.image}" is not present with pull policy of Never'
             raise StartError("ErrImageNeverPull", message) from error
         raise StartError("ErrImagePull", str(error)) from error
+
+
+def signal_number(name: str) -> int:
+    """SIGUSR1, USR1, SIGRTMIN+3 or 10 as a number; 0 if there is no such signal."""
+    name, _, more = name.upper().removeprefix("SIG").partition("+")
+    if name.isdecimal():
+        return int(name) if int(name) in signal.valid_signals() else 0
+    number = int(getattr(signal, f"SIG{name}", 0)) if name else 0
+    return number + int(more) if more.isdecimal() and number == signal.SIGRTMIN else number
+
+
+def _absolute(path: str) -> str:
+    return f"/{path.strip('/')}" if path else ""
 
 
 def _first(*values: int | None) -> int | None:

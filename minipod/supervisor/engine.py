@@ -10,8 +10,11 @@ import sys
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from minipod.api.messages import ContainerInfo, Launch, SandboxInfo
-from minipod.errors import KernelError, MinipodError
+from minipod.errors import KernelError, MinipodError, NotFound
+from minipod.plan import container as container_plan
 from minipod.plan import pod as pod_plan
 from minipod.plan.core import undo
 from minipod.plan.undo import run_saved, save
@@ -20,10 +23,13 @@ from minipod.runtime.loop import Loop
 from minipod.runtime.runtime import Runtime
 from minipod.spec import qos
 from minipod.spec.types import Container, ContainerStatus, PodStatus
-from minipod.supervisor import config, journal, lifecycle, observed
+from minipod.supervisor import config, journal, lifecycle, observed, termination
 from minipod.supervisor.events import Recorder
+from minipod.supervisor.hooks import Hooks
+from minipod.supervisor.prober import Prober
 from minipod.supervisor.status import status
 from minipod.supervisor.volumes import empty_dirs, prepare_host_paths
+from minipod.supervisor.wanted import containers_of
 
 
 class Engine:
@@ -40,7 +46,9 @@ class Engine:
             self.pod, self.facts.node_name, lambda: self.journal.observed.events, self.record
         )
         self.event_happened = self.events.happened
-        self._containers = {c.name: c for c in lifecycle.containers_of(self.pod)}
+        self.hooks = Hooks(runtime, self.events, self._pod_ip, self._found)
+        self.prober = Prober(self.pod, runtime, self.events, self._pod_ip, self._found)
+        self._containers = {c.name: c for c in containers_of(self.pod)}
         self._stepping = False
         self._last: PodStatus | None = None
         self._wake_at: float | None = None
@@ -61,6 +69,9 @@ class Engine:
         """The mechanism's news. While it carries out a request of ours, the request's own end says the same."""
         now = time.time()
         if isinstance(info, ContainerInfo):
+            if info.state == "exited":
+                self.hooks.ended(info.id)
+                info = self._with_message(info)
             self.record(observed.ContainerIs(at=now, container=info))
         else:
             self.events.normal("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
@@ -73,6 +84,31 @@ class Engine:
             grace = 30.0 if given is None else float(given)
         self.record(observed.DeletionRequested(at=time.time(), grace=grace))
         self.step()
+
+    def _found(self, fact: observed.ProbeIs | observed.PostStarted | observed.StartFailed) -> None:
+        """A probe or a hook has come to something."""
+        self.record(fact)
+        self.step()
+
+    def _with_message(self, info: ContainerInfo) -> ContainerInfo:
+        """What has ended, with its termination message."""
+        try:
+            sandbox = self.runtime.container(info.id).sandbox.config
+        except NotFound:  # it ended with its sandbox
+            return info
+        spec = self._containers[info.name]
+        path = container_plan.termination_log(self.facts, sandbox, info.id)
+        log = f"{sandbox.log_directory}/{spec.name}/{info.attempt}.log"
+        fallback = spec.termination_message_policy == "FallbackToLogsOnError"
+        text = termination.message(path, log, fallback, info.exit_code)
+        return msgspec.structs.replace(info, message=text) if text else info
+
+    def _pod_ip(self) -> str:
+        """Where the pod's probes are sent."""
+        sandbox = self.journal.observed.sandbox
+        if self.pod.spec.host_network or sandbox is None:
+            return self.facts.host_ip
+        return sandbox.address4 or sandbox.address6
 
     # --- what is done about it ----------------------------------------------------------------------------------
 
@@ -93,6 +129,8 @@ class Engine:
                     self._do(action)
         finally:
             self._stepping = False
+        if not self.removed:
+            self.prober.follow(self.journal.observed)
         self.publish()
 
     def record(self, fact: observed.AnyFact) -> None:
@@ -152,6 +190,8 @@ class Engine:
             case lifecycle.StopSandbox():
                 self._stop_sandbox(action.id)
             case lifecycle.FinishPod():
+                if action.reason:
+                    self.events.normal(action.reason, action.message)
                 self.record(
                     observed.PodFinished(
                         at=time.time(), phase=action.phase, reason=action.reason, message=action.message
@@ -230,6 +270,7 @@ class Engine:
         self.events.normal("Created", f"Created container: {spec.name}", spec)
         self.runtime.start_container(container_id)  # says ContainerIs by itself, whatever comes of it
         self.events.normal("Started", f"Started container {spec.name}", spec)
+        self.hooks.started(spec, container_id)
 
     def _forget_attempts(self, name: str) -> None:
         """An ended container is kept until its next start, for whoever wants to look at what it has written."""
@@ -246,12 +287,17 @@ class Engine:
         self.record(observed.StartFailed(at=time.time(), name=spec.name, reason=reason, message=message))
 
     def _stop(self, action: lifecycle.StopContainer) -> None:
-        now = time.time()
+        now, spec = time.time(), self._containers[action.name]
         if action.message:
-            self.events.normal("Killing", action.message, self._containers[action.name])
+            self.events.normal("Killing", action.message, spec)
         stop_by = now + action.grace  # a moment later than was decided: see lifecycle.SAME_END
-        self.record(observed.ContainerStopping(at=now, name=action.name, id=action.id, stop_by=stop_by))
-        self.runtime.stop_container(action.id, action.grace, lambda: None)
+        self.record(
+            observed.ContainerStopping(
+                at=now, name=action.name, id=action.id, stop_by=stop_by, alone=action.alone
+            )
+        )
+        known = self.journal.observed
+        self.hooks.stop(spec, action.id, action.grace, not known.deleted_at or known.grace > 0)
 
     def _stop_sandbox(self, sandbox_id: str) -> None:
         self.record(observed.SandboxStopping(at=time.time(), id=sandbox_id))

@@ -57,9 +57,5 @@ def port_of(container: Container, port: int | str) -> int:
 
 def headers_of(get: HTTPGetAction, agent: str) -> dict[str, str]:
     """Those of the specification, and what the kubelet sends when it doesn't speak of them."""
-    given = {header.name: header.value for header in get.http_headers}
-    names = {name.lower() for name in given}
-    own = {"User-Agent": f"{agent}/{_VERSION}", "Accept": "*/*"}
-    host = {"Host": value for name, value in given.items() if name.lower() == "host"}
-    others = {name: value for name, value in given.items() if name.lower() != "host"}
-    return {**host, **{name: value for name, value in own.items() if name.lower() not in names}, **others}
+    given = {header.name.title(): header.value for header in get.http_headers}
+    return {"User-Agent": f"{agent}/{_VERSION}", "Accept": "*/*", **given}

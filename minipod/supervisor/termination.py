@@ -22,7 +22,7 @@ def message(path: str, log: str, fallback: bool, exit_code: int) -> str:
 
 def log_text(line: str) -> str:
     """What a line in CRI format says: `TIME STREAM F TEXT`, or P instead of F when the text has no end of line."""
-    *_, tag, text = ["", *line.split(" ", 3)] if line.count(" ") >= 3 else ["", "F", line]
+    *_, tag, text = line.split(" ", 3) if line.count(" ") >= 3 else ("P", "")  # the first one may be torn
     return text if tag == "P" else f"{text}\n"
 
 

@@ -22,7 +22,7 @@ ENDLESS = {  # until Ctrl-C; and what has come by then
     "minipod attach shared-context -c client": "written by a test",
 }
 INTERACTIVE = ("minipod exec -it", "minipod run shell", "minipod attach -it")
-OWN = {"run": ("shell", "hi", "web")}  # pods that a verb's examples make themselves
+OWN = {"run": ("shell", "hi", "web"), "attach": ("shell",)}  # pods that aren't there any more, or as before
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +48,13 @@ def lab(shared_node: Node, desk: Path) -> Node:
 
 def prepare(lab: Node, verb: str) -> None:
     lab.run("apply", "--wait", "-f", str(ROOT / "examples"))
-    shell = {"name": "shell", "command": ["sh"], "stdin": True, "tty": True}
-    lab.apply(pod("shell", shell, restartPolicy="Never"))
     lab.wait("restarts", lambda status: status["containerStatuses"][0]["restartCount"])
     wait_until(lambda: "127.0.0.1" in lab.logs("shared-context", "-c", "web"))
     for name in OWN.get(verb, ()):
         lab.run("delete", "pod", name, "--now", check=False)
+    if verb == "attach":
+        shell = {"name": "shell", "command": ["sh"], "stdin": True, "tty": True}
+        lab.apply(pod("shell", shell, restartPolicy="Never"))
 
 
 @pytest.mark.parametrize(

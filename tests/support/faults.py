@@ -244,5 +244,5 @@ def _files(node: Node) -> Iterator[str]:
 def _sockets(path: str) -> Iterator[str]:
     for line in _lines(path)[1:]:
         fields = line.split(maxsplit=7)
-        if len(fields) == 8:
+        if len(fields) == 8 and int(fields[3], 16) & 0x10000:  # somebody listens
             yield fields[7]

@@ -47,6 +47,8 @@ class MakeFile(HostOp, frozen=True):
     def run(self, context: Context) -> None:
         fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, self.mode)
         try:
+            if self.mode != 0o644:  # open(2) takes the umask off, fchmod doesn't
+                os.fchmod(fd, self.mode)
             if self.text:
                 os.write(fd, self.text.encode())
         finally:
@@ -54,7 +56,8 @@ class MakeFile(HostOp, frozen=True):
 
     def explain(self) -> str:
         if not self.text:
-            return f"touch {self.path}"
+            mode = f" && chmod {self.mode:04o} {self.path}" if self.mode != 0o644 else ""
+            return f"touch {self.path}{mode}"
         text = self.text.replace("\\", "\\\\").replace("%", "%%").replace("\n", "\\n").replace("\t", "\\t")
         return f"printf {_quote(text)} >{self.path}"
 

@@ -5,12 +5,13 @@ import socket
 
 import pytest
 
-from minipod.api.messages import Exec
+from minipod.api.messages import Attach, Exec
 from minipod.errors import Conflict
-from minipod.spec.types import Event
+from minipod.spec.types import ContainerState, ContainerStateWaiting, Event
 from tests.unit.node.conftest import RUNNING, manifest, text, until
 
 PODS = "/api/v1/namespaces/default/pods"
+STUCK = ContainerState(waiting=ContainerStateWaiting(reason="ErrImagePull", message="no such image"))
 
 
 def test_a_pod_is_created_read_and_deleted(in_world):
@@ -121,13 +122,13 @@ def test_events_are_listed_by_their_object(in_world):
 # --- exec ------------------------------------------------------------------------------------------------------------
 
 
-def ask_to_exec(path, **query):
-    """A raw connection on which an exec has been asked for."""
+def ask_to_exec(path, verb="exec", **query):
+    """A raw connection on which an exec (or attach) has been asked for."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.connect(path)
     words = "&".join(f"{key}={value}" for key, value in query.items())
     head = "Host: node\r\nConnection: Upgrade\r\nUpgrade: minipod-streams\r\n"
-    sock.sendall(f"POST {PODS}/web/exec?{words} HTTP/1.1\r\n{head}\r\n".encode())
+    sock.sendall(f"POST {PODS}/web/{verb}?{words} HTTP/1.1\r\n{head}\r\n".encode())
     return sock
 
 
@@ -206,5 +207,49 @@ def test_an_exec_that_cant_be_is_an_ordinary_error(in_world, query, message):
 def test_the_socket_is_roots_alone(in_world):
     async def test(it):
         assert os.stat(it.node.layout.socket).st_mode & 0o777 == 0o600
+
+    in_world(test)
+
+
+# --- attach ------------------------------------------------------------------------------------------------------------
+
+
+def test_attach_waits_until_the_container_runs(in_world):
+    async def test(it):
+        await it.client.apply(manifest("web"))
+        asked = []
+        it.pods.on_exec = lambda request, _: asked.append(request)
+        sock = ask_to_exec(it.node.layout.socket, "attach", wait="true", stdin="true", rows=24, columns=80)
+        reading = asyncio.create_task(asyncio.to_thread(everything, sock))
+        await until(lambda: it.objects._hub._watches)
+        assert not asked
+        it.pods.report("web", app=RUNNING)
+        assert b" 101 " in await reading
+        assert asked == [Attach(container="app", stdin=True, rows=24, columns=80)]
+
+    in_world(test)
+
+
+@pytest.mark.parametrize(
+    ("happens", "message"),
+    [
+        (
+            lambda it: it.pods.report("web", app=STUCK),
+            'pod/web container "app" can\'t start: ErrImagePull: no such image',
+        ),
+        (
+            lambda it: it.objects.pod_gone(it.objects.pod("default", "web").metadata.uid),
+            'pods "web" not found',
+        ),
+    ],
+)
+def test_attach_doesnt_wait_for_what_wont_come(in_world, happens, message):
+    async def test(it):
+        await it.client.apply(manifest("web"))
+        sock = ask_to_exec(it.node.layout.socket, "attach", wait="true")
+        reading = asyncio.create_task(asyncio.to_thread(everything, sock))
+        await until(lambda: it.objects._hub._watches)
+        happens(it)
+        assert json.loads((await reading).partition(b"\r\n\r\n")[2])["message"] == message
 
     in_world(test)
