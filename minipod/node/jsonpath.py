@@ -5,23 +5,21 @@ Grammar: https://kubernetes.io/docs/reference/kubectl/jsonpath/; what it leaves 
 util/jsonpath (parser.go, jsonpath.go).
 
     JSONPath('{range .items[*]}{.metadata.name}{"\\n"}{end}').text(pods)
-    find(".status.phase", pod)
+    relaxed(".status.phase").values(pod)
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+from minipod.node import jsonsteps
+from minipod.node.jsonsteps import JSONPathError, Step, Values
 from minipod.spec import quantity
 
-Values = list[Any]
-Step = Callable[[Values], Values]  # from the values found so far to those one step further
-
-_FIELD = re.compile(
-    r"(?:\\.|[^\\\s.,\[\]$@{}])+"
-)  # a backslash takes the next character as it is: app\.kubernetes\.io
+# A backslash takes the next character as it is: app\.kubernetes\.io
+_FIELD = re.compile(r"(?:\\.|[^\\\s.,\[\]$@{}])+")
 _NUMBER = re.compile(r"[+-]?[0-9.]+")
 _SLICE = re.compile(r"(-?\d*)(:-?\d*)?(:-?\d*)?")
 _FILTER = re.compile(r"([^!<>=]+)([!<>=~]+)(.+)", re.DOTALL)
@@ -29,10 +27,6 @@ _QUOTED = re.compile(r"""'((?:\\.|[^'\\])*)'|"((?:\\.|[^"\\])*)\"""")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 _DIGITS = re.compile(r"(\d+)")
 _RELAXED = re.compile(r"\{\.?([^{}]+)\}|\.?([^{}]+)")
-
-
-class JSONPathError(ValueError):
-    """The template can't be understood, or doesn't fit the object."""
 
 
 class JSONPath:
@@ -116,16 +110,10 @@ class _Template:
             if isinstance(part, str):
                 yield [part]
             elif body:
-                for each in _walk(part.steps, [value]):
+                for each in jsonsteps.walk(part.steps, [value]):
                     yield from body.results(each)
             else:
-                yield _walk(part.steps, [value])
-
-
-def _walk(steps: list[Step], values: Values) -> Values:
-    for step in steps:
-        values = step(values)
-    return values
+                yield jsonsteps.walk(part.steps, [value])
 
 
 # --- one action: its steps -------------------------------------------------------------------------------------------
@@ -145,23 +133,23 @@ def _step(text: str, position: int, steps: list[Step]) -> int:
     if letter in " @$":  # the current object: nothing changes
         return position + 1
     if quoted := _QUOTED.match(text, position):
-        steps.append(_constant(_unquoted(quoted)))
+        steps.append(jsonsteps.constant(_unquoted(quoted)))
         return quoted.end()
     if text.startswith("[?(", position):
         return _read_filter(text, position, steps)
     if letter == "[":
         return _read_brackets(text, position, steps)
     if text.startswith("..", position):
-        steps.append(_recursive)
+        steps.append(jsonsteps.recursive)
         position += 1
         return _read_field(text, position, steps) if _FIELD.match(text, position + 1) else position + 1
     if letter == ".":
         return _read_field(text, position, steps)
     if number := _NUMBER.match(text, position):
-        steps.append(_constant(_number(number[0])))
+        steps.append(jsonsteps.constant(_number(number[0])))
         return number.end()
     if (word := _FIELD.match(text, position)) and word[0] in ("true", "false"):
-        steps.append(_constant(word[0] == "true"))
+        steps.append(jsonsteps.constant(word[0] == "true"))
         return word.end()
     if word:
         raise JSONPathError(f"unrecognized identifier {word[0]}: a field begins with a dot: .{word[0]}")
@@ -176,7 +164,7 @@ def _read_field(text: str, position: int, steps: list[Step]) -> int:
         if text[position + 1] == "[":  # .[0]
             return position + 1
         raise JSONPathError(f"a field's name is missing after {text[: position + 1]!r}")
-    steps.append(_wildcard if name[0] == "*" else _field(re.sub(r"\\(.)", r"\1", name[0])))
+    steps.append(jsonsteps.wildcard if name[0] == "*" else jsonsteps.field(re.sub(r"\\(.)", r"\1", name[0])))
     return name.end()
 
 
@@ -185,7 +173,7 @@ def _read_brackets(text: str, position: int, steps: list[Step]) -> int:
     inside = text[position + 1 : end]
     alternatives = [each.strip() for each in split(inside)]
     if len(alternatives) > 1:
-        steps.append(_union([_steps(f"[{each}]") for each in alternatives]))
+        steps.append(jsonsteps.union([_steps(f"[{each}]") for each in alternatives]))
     else:
         steps.append(_bracketed(alternatives[0]))
     return end + 1
@@ -193,15 +181,15 @@ def _read_brackets(text: str, position: int, steps: list[Step]) -> int:
 
 def _bracketed(text: str) -> Step:
     if text == "*":
-        return _slice(None, None, None, False)
+        return jsonsteps.between(None, None, None, False)
     if quoted := _QUOTED.fullmatch(text):
-        return _field(re.sub(r"\\(.)", r"\1", quoted[1] if quoted[1] is not None else quoted[2]))
+        return jsonsteps.field(re.sub(r"\\(.)", r"\1", quoted[1] if quoted[1] is not None else quoted[2]))
     match = _SLICE.fullmatch(text)
     if not match or not text:
         raise JSONPathError(f"invalid array index {text}")
     first, *more = match.groups()
     bounds = [int(bound[1:]) if bound and bound != ":" else None for bound in more]
-    return _slice(int(first) if first else None, bounds[0], bounds[1], more == [None, None])
+    return jsonsteps.between(int(first) if first else None, bounds[0], bounds[1], more == [None, None])
 
 
 def _read_filter(text: str, position: int, steps: list[Step]) -> int:
@@ -211,12 +199,12 @@ def _read_filter(text: str, position: int, steps: list[Step]) -> int:
     inside = text[position + 3 : end]
     compared = _FILTER.fullmatch(inside)
     if not compared:
-        steps.append(_filter(_steps(inside), None, []))
+        steps.append(jsonsteps.having(_steps(inside), None, []))
     else:
         left, operator, right = compared.groups()
-        if operator not in _COMPARE:
+        if operator not in jsonsteps.COMPARE:
             raise JSONPathError(f"unrecognized filter operator {operator}")
-        steps.append(_filter(_steps(left), operator, _steps(right)))
+        steps.append(jsonsteps.having(_steps(left), operator, _steps(right)))
     return end + 2
 
 
@@ -255,123 +243,6 @@ def _number(text: str) -> int | float:
         return float(text) if "." in text else int(text)
     except ValueError:
         raise JSONPathError(f"cannot parse number {text}") from None
-
-
-# --- what the steps do -----------------------------------------------------------------------------------------------
-
-
-def _constant(value: Any) -> Step:
-    return lambda values: [value for _ in values]
-
-
-def _field(name: str) -> Step:
-    return lambda values: [each[name] for each in values if isinstance(each, dict) and name in each]
-
-
-def _inside(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
-
-
-def _wildcard(values: Values) -> Values:
-    return [inner for each in values for inner in _inside(each)]
-
-
-def _recursive(values: Values) -> Values:
-    """Every object and list, outer ones first."""
-    found: Values = []
-    for each in values:
-        if inside := list(_inside(each)):
-            found += [each, *_recursive(inside)]
-    return found
-
-
-def _union(alternatives: list[list[Step]]) -> Step:
-    return lambda values: [found for steps in alternatives for found in _walk(steps, values)]
-
-
-def _slice(first: int | None, last: int | None, by: int | None, one: bool) -> Step:
-    """`[first:last:by]`, or with `one` `[first]`."""
-    if by is not None and by <= 0:
-        raise JSONPathError("step must be > 0")
-
-    def step(values: Values) -> Values:
-        found: Values = []
-        for each in values:
-            if each is None:
-                continue
-            if not isinstance(each, list):
-                raise JSONPathError(f"{_kind(each)} is not array or slice")
-            begin, end = _bounds(first, last, one, len(each))
-            found += each[begin : end : by or 1]
-        return found
-
-    return step
-
-
-def _bounds(first: int | None, last: int | None, one: bool, length: int) -> tuple[int, int]:
-    begin = first or 0
-    begin += length if begin < 0 else 0
-    end = begin + 1 if one else length if last is None else last
-    end += length if end < 0 else 0
-    if begin == end:
-        return 0, 0
-    if not 0 <= begin < length:
-        raise JSONPathError(f"array index out of bounds: index {begin}, length {length}")
-    if not 0 <= end <= length:
-        raise JSONPathError(f"array index out of bounds: index {end - 1}, length {length}")
-    if begin > end:
-        raise JSONPathError(f"starting index {begin} is greater than ending index {end}")
-    return begin, end
-
-
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "==": lambda left, right: bool(left == right),
-    "!=": lambda left, right: bool(left != right),
-    "<": lambda left, right: bool(left < right),
-    "<=": lambda left, right: bool(left <= right),
-    ">": lambda left, right: bool(left > right),
-    ">=": lambda left, right: bool(left >= right),
-}
-
-
-def _filter(left: list[Step], operator: str | None, right: list[Step]) -> Step:
-    """`[?(left operator right)]`; without an operator: those that have `left`."""
-
-    def passes(item: Any) -> bool:
-        ours = _walk(left, [item])
-        if operator is None:
-            return bool(ours)
-        theirs = _walk(right, [item])
-        if not ours or not theirs:
-            return False
-        if len(ours) > 1 or len(theirs) > 1:
-            raise JSONPathError("can only compare one element at a time")
-        if _kind(ours[0]) != _kind(theirs[0]):
-            raise JSONPathError(
-                f"incompatible types for comparison: {_kind(ours[0])} and {_kind(theirs[0])}"
-                + ("; a text needs quotes" if isinstance(ours[0], str) else "")
-            )
-        return _COMPARE[operator](ours[0], theirs[0])
-
-    def step(values: Values) -> Values:
-        found: Values = []
-        for each in values:
-            if not isinstance(each, list):
-                raise JSONPathError(f"{_kind(each)} is not array or slice and cannot be filtered")
-            found += [item for item in each if passes(item)]
-        return found
-
-    return step
-
-
-def _kind(value: Any) -> str:
-    """JSON's word for a value's type; all numbers are one."""
-    if isinstance(value, bool):
-        return "boolean"
-    words = {str: "string", int: "number", float: "number", dict: "object", list: "array"}
-    return words.get(type(value), "null")
 
 
 # --- texts -----------------------------------------------------------------------------------------------------------

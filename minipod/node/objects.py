@@ -83,7 +83,7 @@ class Objects:
 
     def list_events(self, namespace: str = "") -> list[Event]:
         """The one that happened last comes last."""
-        return sorted(self._list(self._events, namespace), key=lambda event: event.last_timestamp)
+        return sorted(self._list(self._events, namespace), key=_happened)
 
     def applied(self, uid: str) -> bytes:
         """What Pod `uid` was last applied from."""
@@ -220,6 +220,11 @@ class Objects:
             kept[event.metadata.namespace] += 1
             if event.last_timestamp < since or kept[event.metadata.namespace] > EVENTS_KEPT:
                 yield event
+
+
+def _happened(event: Event) -> tuple[str, int]:
+    """To sort by: times have whole seconds, so the order of the writes decides among equals."""
+    return event.last_timestamp, int(event.metadata.resource_version)
 
 
 def _event_name(pod: Pod, event: Event) -> str:

@@ -96,13 +96,16 @@ class Pods:
         await self._launch(pod, door, lost=False, asked_at=asked_at)
 
     async def delete(self, uid: str, grace: float | None) -> None:
-        """Ask a pod to end. A supervisor that dies over it is replaced by one that is asked again."""
+        """Ask a pod to end. A supervisor that dies over it is replaced by one that is asked again (see _listen)."""
         running = self._running.get(uid)
-        if running:
-            try:
-                await self._ask(running, m.Delete(grace))
-            except Unreachable:
-                pass
+        if not running:
+            return
+        try:
+            await self._ask(running, m.Delete(grace))
+        except Unreachable:
+            if self._running.get(uid) is running:  # it is alive, but hangs
+                supervisor_id = self._supervisors.get(uid) or fence.supervisor_of(self.facts.layout, uid)
+                fence.kill(f"{self.facts.cgroups.v2}/{self.facts.layout.supervisor_cgroup(supervisor_id)}")
 
     async def exec(self, uid: str, request: m.Exec | m.Attach, sock_fd: int) -> None:
         """Hand the asker's socket to the supervisor. Raises MinipodError if it refuses."""

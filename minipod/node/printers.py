@@ -7,6 +7,7 @@ import msgspec
 
 from minipod.node import jsonpath, output, screen
 from minipod.node.hub import AnyObject
+from minipod.node.jsonsteps import JSONPathError
 from minipod.node.status import BadQuery
 
 FORMATS = ("custom-columns", "json", "jsonpath", "jsonpath-as-json", "name", "wide", "yaml")
@@ -91,7 +92,7 @@ class _Template:
         self._shown = template
         try:
             self._template = jsonpath.JSONPath(template)
-        except jsonpath.JSONPathError as error:
+        except JSONPathError as error:
             raise BadQuery(f"error parsing jsonpath {template}, {error}") from None
 
     def text(self, found: Sequence[Any], single: bool) -> str:
@@ -100,7 +101,7 @@ class _Template:
             if self._values:
                 return output.indented(self._template.values(value))
             return self._template.text(value)
-        except jsonpath.JSONPathError as error:
+        except JSONPathError as error:
             raise BadQuery(f'error executing jsonpath "{self._shown}": {error}') from None
 
 
@@ -124,7 +125,7 @@ def _custom(columns: str, look: Look) -> _Rows:
 def _path(expression: str) -> jsonpath.JSONPath:
     try:
         return jsonpath.relaxed(expression)
-    except jsonpath.JSONPathError as error:
+    except JSONPathError as error:
         raise BadQuery(str(error)) from None
 
 
@@ -132,7 +133,7 @@ def _values(path: jsonpath.JSONPath, value: Any) -> list[Any]:
     """What is there; nothing where the path leads nowhere."""
     try:
         return path.values(value)
-    except jsonpath.JSONPathError:
+    except JSONPathError:
         return []
 
 

@@ -87,10 +87,14 @@ def _ended(terminated: ContainerStateTerminated) -> str:
 def _init_word(pod: Pod, count: _Count) -> str:
     """Init:... while the first init container that isn't done keeps the pod from starting, else ""."""
     statuses = pod.status.init_container_statuses
+    sidecars = _sidecars(pod)
     for index, status in enumerate(statuses):
         count.add(status)
         terminated, waiting = status.state.terminated, status.state.waiting
-        if terminated and terminated.exit_code == 0:
+        if terminated and terminated.exit_code == 0 and status.name not in sidecars:
+            continue
+        if status.started and status.name in sidecars:
+            count.ready += status.ready
             continue
         if terminated:
             return f"Init:{_ended(terminated)}"
@@ -133,11 +137,19 @@ def _summary(pod: Pod) -> tuple[str, _Count]:
     if init and _condition(pod, "Initialized") != "True":
         word = init
     else:
-        count.restarts, count.last_restart = 0, ""  # of init containers: they are done
+        count = _Count()  # what other init containers were restarted is over
+        for status in pod.status.init_container_statuses:
+            if status.name in _sidecars(pod):
+                count.add(status)
+                count.ready += bool(status.started and status.ready)
         word = _app_word(pod, word, count)
     if pod.metadata.deletion_timestamp and pod.status.phase not in ("Succeeded", "Failed"):
         word = "Terminating"
     return word, count
+
+
+def _sidecars(pod: Pod) -> set[str]:
+    return {each.name for each in pod.spec.init_containers if each.restart_policy == "Always"}
 
 
 def pod_status(pod: Pod) -> str:
@@ -157,7 +169,7 @@ def pod_row(pod: Pod, now: float, node: str, wide: bool, namespaces: bool) -> li
     if count.restarts and count.last_restart:
         restarts += f" ({age(count.last_restart, now)} ago)"
     more = [pod.status.pod_ip or _NONE, node, _NONE, _NONE] if wide else []
-    ready = f"{count.ready}/{len(pod.spec.containers)}"
+    ready = f"{count.ready}/{len(pod.spec.containers) + len(_sidecars(pod))}"
     cells = [meta.name, ready, word, restarts, age(meta.creation_timestamp, now), *more]
     return [meta.namespace, *cells] if namespaces else cells
 

@@ -21,7 +21,8 @@ from minipod.errors import Conflict, PlanError
 from minipod.kernel import process
 from minipod.plan import container as container_plan
 from minipod.runtime.attach import Attachment
-from minipod.runtime.runtime import Container, Runtime
+from minipod.runtime.records import Container
+from minipod.runtime.runtime import Runtime
 
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # exit codes, as a shell's
 

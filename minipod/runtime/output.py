@@ -8,12 +8,21 @@ import errno
 import functools
 import os
 
+from minipod.api.messages import ContainerConfig, SandboxConfig, Settings
 from minipod.runtime.attach import Attachment
 from minipod.runtime.logs import LogWriter
 from minipod.runtime.loop import Loop
 
 _CHUNK = 65536
 _BACKLOG = 65536  # bytes written before the first attach that are kept for it: a prompt
+
+
+def open_log(sandbox: SandboxConfig, container: ContainerConfig, settings: Settings) -> LogWriter | None:
+    """Where the caller wants the container's log."""
+    if not container.log_path:
+        return None
+    path = f"{sandbox.log_directory}/{container.log_path}"
+    return LogWriter(path, settings.log_max_bytes, settings.log_max_files)
 
 
 class Output:

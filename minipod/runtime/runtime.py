@@ -8,7 +8,7 @@ it runs, so that whoever finds the pod later can undo it.
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -31,43 +31,13 @@ from minipod.plan.undo import run_saved, save
 from minipod.runtime import addresses
 from minipod.runtime.fence import kill, plan_path, tools
 from minipod.runtime.hosts import hosts
-from minipod.runtime.logs import LogWriter
 from minipod.runtime.loop import Loop
 from minipod.runtime.netlink import Worker
-from minipod.runtime.output import Output
-from minipod.runtime.stage import Ran, run_child
+from minipod.runtime.output import Output, open_log
+from minipod.runtime.records import Container, Sandbox, Start
+from minipod.runtime.stage import Child, Ran, run_child
 
 _replace = msgspec.structs.replace
-
-
-class Sandbox:
-    """A sandbox's record: what was asked for, and pause while it lives."""
-
-    def __init__(self, sandbox_id: str, config: SandboxConfig) -> None:
-        self.config = config
-        self.info = SandboxInfo(id=sandbox_id, state="notready", created_at=time.time(), attempt=config.attempt)
-        self.pidfd = -1
-
-
-class Container:
-    """A container's record: what was asked for, and its first process while it lives."""
-
-    def __init__(self, container_id: str, sandbox: Sandbox, config: ContainerConfig) -> None:
-        self.sandbox = sandbox
-        self.config = config
-        self.info = ContainerInfo(
-            id=container_id,
-            sandbox_id=sandbox.info.id,
-            name=config.name,
-            attempt=config.attempt,
-            state="created",
-            image=config.image,
-            image_id=config.image_id,
-            created_at=time.time(),
-        )
-        self.pidfd = -1
-        self.output: Output | None = None
-        self.waiting: list[Callable[[], None]] = []  # whom to tell when it has ended
 
 
 class Runtime:
@@ -151,32 +121,23 @@ class Runtime:
 
     def start_container(self, container_id: str) -> ContainerInfo:
         """Run it; done when its program has been exec'ed. Raises PlanError; then it has ended as StartError, 128."""
-        container = self.container(container_id)
-        if container.info.state != "created":
-            return container.info
-        sandbox = container.sandbox
-        if sandbox.info.state != "ready":
-            raise Conflict(f"sandbox {sandbox.info.id} isn't ready")
-        plan = container_plan.container(
-            self.facts, sandbox.info.id, sandbox.config, container_id, container.config
-        )
-        name = f"container-{container_id}"
-        self._save(name, plan)
-        output = self._open_output(container)
-        try:
-            ran = self._run_container_plan(name, plan, container, output)
-        except MinipodError as error:
-            output.close()
-            self._kill(container_plan.cgroup(sandbox.config, container_id))
-            self._undo(name)
-            self._ended(container, 128, 0, "StartError", str(error))
-            raise
-        container.output = output
-        container.pidfd = process.pidfd_open(ran.pid)
-        self.loop.on_exit(ran.pid, lambda ended: self._container_exited(container, ended))
-        container.info = _replace(container.info, state="running", pid=ran.pid, started_at=time.time())
-        self.changed(container.info)
-        return container.info
+        (result,) = self.start_containers((container_id,))
+        if isinstance(result, MinipodError):
+            raise result
+        return result
+
+    def start_containers(self, ids: Iterable[str]) -> list[ContainerInfo | MinipodError]:
+        """Run several. They are prepared side by side and exec in the order of `ids`; one that fails stops no other."""
+        starts = [Start(self.container(each)) for each in ids]
+        for start in starts:
+            if start.container.info.state == "created":
+                try:
+                    self._prepare(start)
+                except MinipodError as error:
+                    start.error = error
+                except OSError as error:
+                    start.error = MinipodError(str(error))
+        return [self._finish(start) for start in starts]
 
     def stop_container(self, container_id: str, timeout: float, done: Callable[[], None]) -> None:
         """Its stop signal, then SIGKILL to all of it after `timeout` seconds. `done` is called when it has ended."""
@@ -257,13 +218,15 @@ class Runtime:
 
     def run_child_stage(self, plan: str, stage: Stage, fds: dict[str, int]) -> Ran:
         """Run a stage in a child of this process. Raises PlanError."""
-        door = self.door if self.door and self.door.stage == stage.name else None
         try:
-            ran = run_child(stage, fds, door)
+            ran = run_child(stage, fds, self._door(stage))
         finally:
             self._passed(stage)
         self.ran(plan, stage, ran.pid, ran.timings)
         return ran
+
+    def _door(self, stage: Stage) -> Door | None:
+        return self.door if self.door and self.door.stage == stage.name else None
 
     def _passed(self, stage: Stage) -> None:
         """An injected fault strikes once."""
@@ -272,6 +235,7 @@ class Runtime:
 
     def _save(self, name: str, plan: Plan) -> None:
         """Write down how to undo a plan. Raises Conflict if that would undo what somebody else has made."""
+        self._undo(name)  # an earlier attempt's, if not all of it could be undone then
         other = in_the_way(plan)
         if other:
             raise Conflict(f"{other} is there already, and this isn't its owner: remove it, or use another id")
@@ -317,31 +281,66 @@ class Runtime:
 
     def _run_network(self, name: str, stage: Stage, sandbox: Sandbox) -> None:
         netns = os.open(f"/proc/{sandbox.info.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        door = self.door if self.door and self.door.stage == stage.name else None
         try:
-            self.ran(name, stage, 0, self.worker.run_stage(stage, netns, door))
+            self.ran(name, stage, 0, self.worker.run_stage(stage, netns, self._door(stage)))
         finally:
             self._passed(stage)
             os.close(netns)
 
-    def _run_container_plan(self, name: str, plan: Plan, container: Container, output: Output) -> Ran:
+    def _prepare(self, start: Start) -> None:
+        """Everything up to the exec, which the child is on its way to when this returns."""
+        container, config, sandbox = start.container, start.container.config, start.container.sandbox
+        container_id, name = container.info.id, start.name
+        if sandbox.info.state != "ready":
+            raise Conflict(f"sandbox {sandbox.info.id} isn't ready")
+        plan = container_plan.container(self.facts, sandbox.info.id, sandbox.config, container_id, config)
         *first, last = plan
-        for stage in first:
-            self.run_host_stage(name, stage)
+        self._save(name, plan)
+        container.output = Output(
+            self.loop, open_log(sandbox.config, config, self.facts.settings), config.stdin, config.tty
+        )
         try:
-            ran = self.run_child_stage(name, last, {**output.child_fds, "sandbox": container.sandbox.pidfd})
+            for stage in first:
+                self.run_host_stage(name, stage)
+            start.stage = last
+            start.child = Child(last, {**container.output.child_fds, "sandbox": sandbox.pidfd}, self._door(last))
         finally:
-            output.close_child_ends()
-        if ran.terminal >= 0:
-            output.use_terminal(ran.terminal, container.config.stdin)
-        return ran
+            container.output.close_child_ends()
 
-    def _open_output(self, container: Container) -> Output:
-        config = container.sandbox.config
-        path = f"{config.log_directory}/{container.config.log_path}" if container.config.log_path else ""
-        settings = self.facts.settings
-        writer = LogWriter(path, settings.log_max_bytes, settings.log_max_files) if path else None
-        return Output(self.loop, writer, container.config.stdin, container.config.tty)
+    def _finish(self, start: Start) -> ContainerInfo | MinipodError:
+        """Let it exec, or clear away what there is of it."""
+        container = start.container
+        if container.info.state != "created":
+            return container.info
+        try:
+            ran = start.go()
+        except MinipodError as error:
+            return self._start_failed(start, error)
+        finally:
+            self._passed(start.stage)
+        self.ran(start.name, start.stage, ran.pid, ran.timings)
+        if ran.terminal >= 0 and container.output:
+            container.output.use_terminal(ran.terminal, container.config.stdin)
+        container.pidfd = process.pidfd_open(ran.pid)
+        self.loop.on_exit(ran.pid, lambda ended: self._container_exited(container, ended))
+        container.info = _replace(container.info, state="running", pid=ran.pid, started_at=time.time())
+        self.changed(container.info)
+        return container.info
+
+    def _start_failed(self, start: Start, error: MinipodError) -> MinipodError:
+        container = start.container
+        if isinstance(error, Conflict):  # nothing was begun
+            return error
+        if container.output:
+            container.output.close()
+            container.output = None
+        try:
+            self._kill(container_plan.cgroup(container.sandbox.config, container.info.id))
+            self._undo(start.name)
+        except MinipodError as another:
+            error = MinipodError(f"{error}; and then: {another}")
+        self._ended(container, 128, 0, "StartError", str(error))
+        return error
 
     def _inside(self, sandbox_id: str) -> list[Container]:
         return [c for c in self.containers.values() if c.sandbox.info.id == sandbox_id]

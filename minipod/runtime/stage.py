@@ -6,6 +6,7 @@ A child reports to the supervisor over a packet socket that closes when it execs
     child ──Terminal──▶         with a descriptor: the master end of a command's terminal
     child ──AtDoor──▶           kill me here (fault injection; PID 1 of a namespace can't do it itself)
     child ──Leaving──▶          exec is next; with timings and notes
+    child ◀──GO──               exec now: containers are prepared side by side, and start in their order
     child ──Broken──▶           an operation failed
 """
 
@@ -19,9 +20,11 @@ import msgspec
 
 from minipod.api.channel import Channel
 from minipod.api.messages import Door, Message
-from minipod.errors import KernelError, MinipodError, PlanError
+from minipod.errors import KernelError, MinipodError, PlanError, Unreachable
 from minipod.kernel import cgroups, process, syscalls
 from minipod.plan.core import Context, Stage, execute
+
+GO = b"go"
 
 
 class Forked(Message, frozen=True):
@@ -61,52 +64,78 @@ class Ran(msgspec.Struct):
     terminal: int = -1
 
 
-def run_child(stage: Stage, fds: dict[str, int], door: Door | None = None) -> Ran:
-    """Fork a child, born in the stage's cgroup, that runs the stage; return when it has exec'ed.
+class Child:
+    """A forked child that runs a stage up to its exec, and execs when it is told to."""
 
-    The result's `pid` is a child of this process; the caller waits for it. Raises PlanError; then nothing of the
-    stage is left running.
-    """
-    ours, theirs = Channel.pair()
-    born = os.open(stage.cgroup, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        pid, _ = syscalls.clone3_fork(syscalls.CLONE_NEWPID if stage.new_pid else 0, born)
-        if pid == 0:
-            _child(stage, fds, door, theirs)
-    finally:
-        os.close(born)
-        theirs.close()
-    try:
-        return _listen(stage, ours, Ran(pid))
-    finally:
-        ours.close()
+    def __init__(self, stage: Stage, fds: dict[str, int], door: Door | None = None) -> None:
+        """Fork it, born in the stage's cgroup. It is at work when this returns."""
+        self._stage = stage
+        self._broken: Broken | None = None
+        self._left_at = 0
+        self._channel, theirs = Channel.pair()
+        born = os.open(stage.cgroup, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            pid, _ = syscalls.clone3_fork(syscalls.CLONE_NEWPID if stage.new_pid else 0, born)
+            if pid == 0:
+                _child(stage, fds, door, theirs)
+        finally:
+            os.close(born)
+            theirs.close()
+        self._ran = Ran(pid)
 
+    def go(self) -> Ran:
+        """Let it exec, as soon as it is there; return when it has.
 
-def _listen(stage: Stage, channel: Channel, ran: Ran) -> Ran:
-    left_at = 0
-    broken: Broken | None = None
-    while True:
-        packet, fds = channel.recv()
+        The result's `pid` is a child of this process; the caller waits for it. Raises PlanError; then nothing of the
+        stage is left running.
+        """
+        try:
+            while self._hear():
+                if self._left_at:
+                    self._channel.send(GO)
+                    while self._hear():
+                        pass
+                    break
+        except Unreachable:
+            pass  # it was killed just there: nobody execs
+        finally:
+            self._channel.close()
+        return self._result()
+
+    def _hear(self) -> bool:
+        """Take one message; False when the channel is closed: it has exec'ed, or is dead."""
+        packet, fds = self._channel.recv()
         if not packet:
-            break
+            return False
         message = _decoder.decode(packet)
-        if isinstance(message, Forked):
-            ran.pid = message.pid
-        elif isinstance(message, Terminal):
-            ran.terminal = fds[0]
-        elif isinstance(message, AtDoor):
-            # Not by ran.pid: after Fork there are two, and their words may come in either order.
-            cgroups.kill(stage.cgroup)
-        elif isinstance(message, Leaving):
-            left_at, ran.timings, ran.notes = message.at, message.timings, message.notes
-        else:
-            broken = message
-    if broken:
-        raise PlanError(broken.stage, broken.index, broken.command, broken.cause)
-    if not left_at:
-        raise PlanError(stage.name, -1, f"running {stage.name}", "the process was killed")
-    ran.timings += ((len(stage.ops) - 1, left_at, time.monotonic_ns() - left_at),)
-    return ran
+        match message:
+            case Forked():
+                self._ran.pid = message.pid
+            case Terminal():
+                self._ran.terminal = fds[0]
+            case AtDoor():
+                # Not by pid: after Fork there are two, and their words may come in either order.
+                cgroups.kill(self._stage.cgroup)
+            case Leaving():
+                self._left_at = message.at
+                self._ran.timings, self._ran.notes = message.timings, message.notes
+            case Broken():
+                self._broken = message
+        return True
+
+    def _result(self) -> Ran:
+        stage, broken = self._stage, self._broken
+        if broken:
+            raise PlanError(broken.stage, broken.index, broken.command, broken.cause)
+        if not self._left_at:
+            raise PlanError(stage.name, -1, f"running {stage.name}", "the process was killed")
+        self._ran.timings += ((len(stage.ops) - 1, self._left_at, time.monotonic_ns() - self._left_at),)
+        return self._ran
+
+
+def run_child(stage: Stage, fds: dict[str, int], door: Door | None = None) -> Ran:
+    """Run a stage in a child, its exec included. See Child."""
+    return Child(stage, fds, door).go()
 
 
 class _Child(Context):
@@ -130,6 +159,8 @@ class _Child(Context):
 
     def leaving(self) -> None:
         self.tell(Leaving(time.monotonic_ns(), tuple(self.timings), tuple(self.notes)))
+        if self.channel.recv()[0] != GO:
+            os._exit(1)  # the supervisor is gone, and its fence is on the way
 
     def die(self, index: int) -> NoReturn:
         self.tell(AtDoor(index))
@@ -142,7 +173,7 @@ def _child(stage: Stage, fds: dict[str, int], door: Door | None, channel: Channe
     context = _Child(fds, door, channel)
     try:
         gc.disable()  # a collection would touch, and so copy, most of what is shared with the supervisor
-        process.reset_signals()
+        process.unblock_signals()
         os.setsid()
         process.close_fds_except({0, 1, 2, *fds.values(), channel.fileno()})  # 0 to 2 until Stdio
         # Until exec this process holds descriptors of the host inside somebody else's PID namespace.

@@ -34,6 +34,7 @@ _OTHER_KINDS = {
     }.items()
     for kind in kinds.split()
 }
+_APPLIED = ("applied", "")  # "" is the class of the parent, and below another class nothing is looked at any more
 _JSON_NAMES = {
     str: "string",
     bool: "boolean",
@@ -151,14 +152,14 @@ class _Reader:
                 where = _join(path, key, kind)
                 if not quiet:
                     self._report(field, item, where)
-                result = self.value(item, field.type, where, quiet or field.support != "applied")
-                if quiet or field.support in ("applied", "no effect"):
+                result = self.value(item, field.type, where, quiet or field.support not in _APPLIED)
+                if quiet or field.support in (*_APPLIED, "no effect"):
                     found[key] = result
         return found
 
     def _report(self, field: Field, item: Any, path: str) -> None:
         """Say what the table says of a field that isn't applied, unless `item` is what happens anyway."""
-        if field.support == "applied" or field.accepts(item):
+        if field.support in _APPLIED or field.accepts(item):
             return
         if field.support == "no effect":
             self.notes.append(f"{path}: no effect on one node ({field.meaning})")

@@ -125,6 +125,9 @@ class Engine:
                 if not decision.actions:
                     self._wake(decision.wake_at, now)
                     break
+                starts = [each for each in decision.actions if isinstance(each, lifecycle.StartContainer)]
+                if starts:
+                    self._start(starts)
                 for action in decision.actions:
                     self._do(action)
         finally:
@@ -183,8 +186,7 @@ class Engine:
             case lifecycle.RunSandbox():
                 self._run_sandbox(action.attempt)
             case lifecycle.StartContainer():
-                self._start(action)
-                self.publish()
+                pass  # all at once, in step()
             case lifecycle.StopContainer():
                 self._stop(action)
             case lifecycle.StopSandbox():
@@ -240,37 +242,45 @@ class Engine:
             self.runtime.run_host_stage("pod", stage)
         os.close(os.open(made, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
-    def _start(self, action: lifecycle.StartContainer) -> None:
-        container_id, sandbox = new_id(), self.journal.observed.sandbox
+    def _start(self, actions: list[lifecycle.StartContainer]) -> None:
+        """Start containers: created one by one, prepared side by side, exec'ed in their order."""
+        sandbox = self.journal.observed.sandbox
         assert sandbox is not None, "decide() starts containers in a sandbox"
-        spec = self._containers[action.name]
-        self.record(
-            observed.ContainerStarting(
-                at=time.time(),
-                name=action.name,
-                id=container_id,
-                attempt=action.attempt,
-                backoff=action.backoff,
+        created: dict[str, Container] = {}
+        for action in actions:
+            container_id, spec = new_id(), self._containers[action.name]
+            self.record(
+                observed.ContainerStarting(
+                    at=time.time(),
+                    name=action.name,
+                    id=container_id,
+                    attempt=action.attempt,
+                    backoff=action.backoff,
+                )
             )
-        )
-        try:
-            self._start_container(spec, container_id, sandbox.id, action.attempt)
-        except config.StartError as error:
-            self._start_failed(spec, error.reason, str(error))
-        except KernelError as error:
-            self._start_failed(spec, "CreateContainerError", str(error))
-        except (MinipodError, OSError) as error:
-            self._start_failed(spec, "RunContainerError", str(error))
+            try:
+                self._create(spec, container_id, sandbox.id, action.attempt)
+                created[container_id] = spec
+            except config.StartError as error:
+                self._start_failed(spec, error.reason, str(error))
+            except (MinipodError, OSError) as error:
+                self._start_failed(spec, "CreateContainerError", str(error))
+        # Says ContainerIs by itself, whatever comes of each.
+        results = self.runtime.start_containers(created)
+        for (container_id, spec), result in zip(created.items(), results, strict=True):
+            if isinstance(result, MinipodError):
+                self._start_failed(spec, "RunContainerError", str(result))
+                continue
+            self.events.normal("Started", f"Started container {spec.name}", spec)
+            self.hooks.started(spec, container_id)
+        self.publish()
 
-    def _start_container(self, spec: Container, container_id: str, sandbox_id: str, attempt: int) -> None:
+    def _create(self, spec: Container, container_id: str, sandbox_id: str, attempt: int) -> None:
         wanted = config.container(self.pod, spec, self.facts, attempt)
         self.events.normal("Pulled", f'Container image "{spec.image}" already present on machine', spec)
         self._forget_attempts(spec.name)
         self.runtime.create_container(container_id, sandbox_id, wanted)
         self.events.normal("Created", f"Created container: {spec.name}", spec)
-        self.runtime.start_container(container_id)  # says ContainerIs by itself, whatever comes of it
-        self.events.normal("Started", f"Started container {spec.name}", spec)
-        self.hooks.started(spec, container_id)
 
     def _forget_attempts(self, name: str) -> None:
         """An ended container is kept until its next start, for whoever wants to look at what it has written."""

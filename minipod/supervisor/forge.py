@@ -43,6 +43,7 @@ def main(fd: int) -> NoReturn:
     here, hierarchies = layout(), detect()
     process.set_title("minipod: forge")
     base = f"{hierarchies.v2}/{here.supervisor_cgroup('')}"
+    process.default_signals()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     _seal()
     try:

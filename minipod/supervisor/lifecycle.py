@@ -203,15 +203,22 @@ def _run_sandbox(observed: Observed, now: float, scale: float) -> Decision:
 
 
 def _start_next(pod: Pod, observed: Observed, now: float, scale: float) -> Decision:
-    """Start the first container that may be; if one has to wait, the ones after it don't."""
+    """Start the containers that may be, in their order; if one has to wait, the ones after it don't.
+
+    One with a postStart hook is the last for now: the next one waits for the hook.
+    """
+    starts: list[StartContainer] = []
     wake_at = None
     for container in startable(pod, observed):
         known = observed.known(container.name)
         at = start_at(known, scale)
-        if at <= now:
-            return Decision((StartContainer(container.name, known.next_attempt, next_backoff(known, scale)),))
-        wake_at = at if wake_at is None else min(at, wake_at)
-    return Decision(wake_at=wake_at)
+        if at > now:
+            wake_at = at if wake_at is None else min(at, wake_at)
+            continue
+        starts.append(StartContainer(container.name, known.next_attempt, next_backoff(known, scale)))
+        if container.lifecycle and container.lifecycle.post_start:
+            break
+    return Decision(tuple(starts)) if starts else Decision(wake_at=wake_at)
 
 
 # --- predicates: how it ends -------------------------------------------------------------------------------------

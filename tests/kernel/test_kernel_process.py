@@ -111,13 +111,13 @@ def test_reap_takes_all_that_ended_and_leaves_the_others():
 
 
 def test_signals_that_python_ignores_or_blocks_are_given_back_before_exec():
-    def block_and_reset():
+    def default_and_unblock():
+        process.default_signals()
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-        process.reset_signals()
+        process.unblock_signals()
 
     assert int(status_after_exec(lambda: None)["SigIgn"], 16), "nothing to give back"
-    status = status_after_exec(block_and_reset)
+    status = status_after_exec(default_and_unblock)
     assert (int(status["SigIgn"], 16), int(status["SigBlk"], 16)) == (0, 0)
 
 

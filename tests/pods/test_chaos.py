@@ -2,44 +2,189 @@
 
 import os
 import random
-import signal
 from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from minipod.errors import Unreachable
-from tests.support.faults import Api, busybox_pod, impatient, running
-from tests.support.namespaces import inside
-from tests.support.node import Node
+from tests.support.faults import Api, busybox_pod, impatient_node, running, titles
+from tests.support.node import Node, pod, sh
 from tests.support.wait import wait_until
 
-pytestmark = pytest.mark.slow
-
-STAYS = ("file ", "sysctl ", "mount left behind: /run/netns tmpfs")
-SETTLES = 30.0  # seconds
+RECOVERS = 5.0  # seconds, after one death
+SETTLES = 30.0  # after many
 STEPS = 50
 TITLES = {
     "node": "minipod: node",
     "forge": "minipod: forge",
     "netlink worker": "minipod: netlink worker",
-    "blank": "minipod: blank supervisor",
+    "blank supervisor": "minipod: blank supervisor",
     "supervisor": "minipod: supervisor ",
     "pause": "pause -P",
 }
 
 
+@pytest.fixture(scope="module")
+def shared_node(tmp_path_factory, image) -> Iterator[Node]:
+    with impatient_node(tmp_path_factory.mktemp("chaos") / "home", image) as node:
+        yield node
+
+
 @pytest.fixture
-def node(new_node) -> Node:
-    node = new_node()
-    impatient(node)
-    return node
+def api(node) -> Api:
+    return Api(node)
+
+
+def begin(api: Api, manifest: dict) -> str:
+    """Its uid, when it runs and can be stopped."""
+    with api.watch() as watch:
+        created = api.create(manifest)["metadata"]
+        watch.wait(lambda pods: running(pods.get(created["name"])), RECOVERS)
+        wait_until(lambda: api.heard(watch.pods[created["name"]]))
+    return created["uid"]
+
+
+def end(api: Api, name: str = "web") -> None:
+    with api.watch() as watch:
+        api.delete(name)
+        watch.wait(lambda pods: name not in pods, RECOVERS)
+
+
+def containers(pod: dict) -> dict[str, Any]:
+    return {status["name"]: status for status in pod["status"]["containerStatuses"]}
+
+
+def again(pod: dict) -> bool:
+    """It runs, every container for the second time."""
+    return running(pod) and all(status["restartCount"] == 1 for status in containers(pod).values())
+
+
+def last(pod: dict, name: str = "a") -> tuple[str, int]:
+    ended = containers(pod)[name]["lastState"]["terminated"]
+    return ended["reason"], ended["exitCode"]
+
+
+# --- one death at a time
+
+
+def test_what_a_dead_supervisor_cannot_tell_is_unknown(api):
+    uid = begin(api, busybox_pod("web"))
+    with api.watch() as watch:
+        api.kill(api.helper("supervisor"))
+        watch.wait(lambda pods: again(pods["web"]), RECOVERS)
+        wait_until(lambda: api.heard(watch.pods["web"]))
+    assert last(watch.pods["web"]) == last(watch.pods["web"], "b") == ("ContainerStatusUnknown", 137)
+    assert [api.starts(uid, name) for name in ("init", "a", "b")] == [2, 2, 2]
+
+
+def test_with_restart_policy_never_a_dead_supervisor_fails_the_pod(api):
+    uid = begin(api, busybox_pod("web", restartPolicy="Never"))
+    with api.watch() as watch:
+        api.kill(api.helper("supervisor"))
+        watch.wait(lambda pods: pods["web"]["status"]["phase"] == "Failed", RECOVERS)
+    ended = containers(watch.pods["web"])["a"]["state"]["terminated"]
+    assert (ended["reason"], ended["exitCode"]) == ("ContainerStatusUnknown", 137)
+    assert [api.starts(uid, name) for name in ("init", "a", "b")] == [1, 1, 1]
+
+
+def test_a_dead_pause_is_a_changed_sandbox(api):
+    uid = begin(api, busybox_pod("web"))
+    with api.watch() as watch:
+        before = watch_address(api)
+        api.kill(api.pids(uid)["pause"])
+        watch.wait(lambda pods: again(pods["web"]), RECOVERS)
+        wait_until(lambda: api.heard(watch.pods["web"]))
+    assert last(watch.pods["web"]) == ("Completed", 0)  # they were asked to end, and did
+    assert watch_address(api) != before
+    assert "SandboxChanged" in events(api)
+
+
+def watch_address(api: Api) -> str:
+    return api.pods()["web"]["status"]["podIP"]
+
+
+def events(api: Api) -> list[str]:
+    uids = {pod["metadata"]["uid"] for pod in api.pods().values()}
+    items = api.ask("GET", "/api/v1/events")["items"]
+    return [event["reason"] for event in items if event["involvedObject"]["uid"] in uids]
+
+
+def test_a_sandbox_that_is_no_longer_needed_has_not_changed(api):
+    with api.watch() as watch:
+        uid = api.create(pod("web", sh("true"), restartPolicy="Never"))["metadata"]["uid"]
+        watch.wait(lambda pods: pods.get("web", {}).get("status", {}).get("phase") == "Succeeded", RECOVERS)
+    wait_until(lambda: not api.pids(uid)["pause"])
+    assert "SandboxChanged" not in events(api)
+
+
+@pytest.mark.parametrize("helper", ["node", "forge", "netlink worker"])
+def test_pods_go_on_when_a_process_of_the_node_dies(api, helper):
+    uid = begin(api, busybox_pod("web"))
+    before = api.pids(uid)
+    dead = api.helper(helper)
+    api.kill(dead)
+    if helper == "node":
+        wait_until(lambda: dead not in titles(api.node))
+        api.node.start()
+    wait_until(lambda: api.helper(helper) not in (0, dead), RECOVERS)
+    begin(api, busybox_pod("db"))
+    assert api.pids(uid) == before
+    assert running(api.pods()["web"])
+    assert not any(status["restartCount"] for status in containers(api.pods()["web"]).values())
+
+
+# --- deaths at a bad moment
+
+
+def test_a_pod_that_was_deleted_without_a_supervisor_is_not_started_again(api):
+    """Its supervisor is gone already when the delete is asked for, or goes just then: both happen."""
+    for _ in range(5):
+        uid = begin(api, busybox_pod("web"))
+        with api.watch() as watch, open(api.started(uid, "init")) as init, open(api.started(uid, "a")) as a:
+            api.kill(api.helper("supervisor"))
+            api.delete("web")
+            watch.wait(lambda pods: not pods, RECOVERS)
+            assert (init.read(), a.read()) == ("\n", "\n")
+
+
+def test_a_new_node_finishes_what_an_old_one_began(api):
+    begin(api, busybox_pod("web"))
+    dead = api.helper("node")
+    api.delete("web", grace=30)
+    api.kill(dead)
+    wait_until(lambda: dead not in titles(api.node))
+    api.node.start()
+    wait_until(lambda: not api.pods(), RECOVERS)
+
+
+def test_a_name_is_free_as_soon_as_its_pod_is_gone(api):
+    uids = set()
+    for _ in range(5):
+        uids.add(begin(api, busybox_pod("web")))
+        end(api)
+    assert len(uids) == 5
+
+
+def test_pods_applied_at_once_get_addresses_of_their_own(api):
+    names = [f"web{number}" for number in range(8)]
+    with api.watch() as watch:
+        for name in names:
+            api.create(pod(name, {}))
+        watch.wait(lambda pods: all(running(pods.get(name)) for name in names), RECOVERS)
+    assert len({pod["status"]["podIP"] for pod in watch.pods.values()}) == 8
+    assert "FailedCreatePodSandBox" not in events(api)
+
+
+# --- everything at once
 
 
 class Chaos:
     """Applies, deletes and kills, and remembers what should come of it."""
 
-    def __init__(self, node: Node, seed: int) -> None:
-        self.node, self.api, self.random = node, Api(node), random.Random(seed)
+    def __init__(self, api: Api, seed: int) -> None:
+        self.api, self.node, self.random = api, api.node, random.Random(seed)
         self.wanted: dict[str, str] = {}  # name: uid
         self.kills: Counter[str] = Counter()  # of each pod's own processes
         self.story: list[str] = []
@@ -65,14 +210,7 @@ class Chaos:
         return max(int(name) for name in os.listdir(self.node.proc) if name.isdecimal())
 
     def pids(self, kind: str) -> list[int]:
-        every = sorted(int(name) for name in os.listdir(self.node.proc) if name.isdecimal())
-        return [pid for pid in every if self._read(pid, "cmdline").startswith(TITLES[kind])]
-
-    def _read(self, pid: int, file: str) -> str:
-        try:
-            return self.node.read(pid, file).replace("\0", " ")
-        except OSError:
-            return ""
+        return [pid for pid, title in titles(self.node).items() if title.startswith(TITLES[kind])]
 
     def kill(self, kind: str) -> None:
         pids = self.pids(kind)
@@ -83,15 +221,18 @@ class Chaos:
         self.kills[whose] += 1
         self.story.append(f"kill -9 {kind} {whose}")
         try:
-            inside(self.node.init, os.kill, pid, signal.SIGKILL)
+            self.api.kill(pid)
         except ProcessLookupError:
             self.story.append("(too late)")
 
     def _pod_of(self, pid: int, kind: str) -> str:
         """Its name, by the title of a supervisor or the cgroup of pause."""
         if kind == "supervisor":
-            return self._read(pid, "cmdline").rpartition("/")[2].strip()
-        cgroup = self._read(pid, "cgroup")
+            return titles(self.node).get(pid, "").rpartition("/")[2]
+        try:
+            cgroup = self.node.read(pid, "cgroup")
+        except OSError:  # gone
+            return ""
         return next((name for name, uid in self.wanted.items() if uid in cgroup), "")
 
     def settled(self) -> bool:
@@ -107,43 +248,34 @@ class Chaos:
 
     def alive(self) -> bool:
         """The kernel says so too: what the node knows of a pod is as old as its last word."""
+        names = {"pause": "pause ", "a": "sh ", "b": "sh "}
         try:
-            running = [self.api.pids(uid) for uid in self.wanted.values()]
+            pods = [self.api.pids(uid) for uid in self.wanted.values()]
         except (Unreachable, AssertionError):  # a supervisor died, and the node may not know it yet
             return False
-        names = {"pause": "pause ", "a": "sh ", "b": "sh "}
+        there = titles(self.node)
         return all(
             pids.keys() == names.keys()
-            and all(self._read(pids[name], "cmdline").startswith(names[name]) for name in names)
-            for pids in running
+            and all(there.get(pids[name], "").startswith(names[name]) for name in names)
+            for pids in pods
         )
 
 
-def test_no_pod_is_lost_whatever_is_killed(node):
+def test_no_pod_is_lost_whatever_is_killed(api):
     seed = int(os.environ.get("MINIPOD_SEED") or random.SystemRandom().randrange(1 << 32))
     print(f"MINIPOD_SEED={seed}")
-    node.start()
-    before = node.look()
-    chaos = Chaos(node, seed)
+    chaos = Chaos(api, seed)
     try:
         for number in range(STEPS):
             chaos.step(number)
         if not chaos.pids("node"):
-            node.start()
+            api.node.start()
         wait_until(lambda: chaos.settled() and chaos.alive(), SETTLES, "all pods as they were asked for")
-        for name, pod in chaos.api.pods().items():
-            told_truthfully(chaos, name, pod)
-        node.delete_all()
-        left = node.leaks(before)
-        assert not left, "\n".join(left)
     except BaseException:
-        print(*chaos.story, node.log(), sep="\n")
+        print(*chaos.story, api.node.log(), sep="\n")
         raise
-
-
-def told_truthfully(chaos: Chaos, name: str, pod: dict) -> None:
-    """Restarts are counted: not more than there can have been, and not less than the containers know of themselves."""
-    uid = pod["metadata"]["uid"]
-    for status in pod["status"]["containerStatuses"]:
-        count = status["restartCount"]
-        assert chaos.api.starts(uid, status["name"]) - 1 <= count <= chaos.kills[name], (name, status)
+    for name, each in api.pods().items():
+        for status in containers(each).values():
+            # Not more than somebody had a hand in, and not less than the containers know of themselves.
+            began = api.starts(each["metadata"]["uid"], status["name"])
+            assert began - 1 <= status["restartCount"] <= chaos.kills[name], (name, chaos.story)

@@ -198,3 +198,17 @@ def test_all_pods_can_be_deleted(node):
     assert done.stdout == 'pod "a" deleted\npod "b" deleted\n'
     assert node.run("get", "pods", "-n", "lab").stderr == "No resources found in lab namespace.\n"
     wait_until(lambda: not [name for name in node.names() if name.startswith("lab/")])
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (("describe", "pod", "w"), "web"),
+        (("logs", "web", "-c", ""), "c0 c1"),
+        (("exec", "-it", "pod/e"), "pod/ended"),
+        (("events", "--for", "pod/w"), "pod/web"),
+        (("run", "x", "--image", "bu"), "busybox"),
+    ],
+)
+def test_names_are_completed(web, words, offered):
+    assert web.run("__complete", "--", *words).stdout.split() == offered.split()

@@ -4,8 +4,6 @@ The operations are those of the plans themselves, so that a new one is covered b
 runs within five seconds, without another request; and when it is deleted, the host is as it was.
 """
 
-import os
-import signal
 from collections.abc import Iterator
 
 import pytest
@@ -21,9 +19,9 @@ from minipod.spec import qos
 from minipod.spec.validate import manifest
 from minipod.supervisor import config, volumes
 from tests.support import host
-from tests.support.faults import Api, busybox_pod, glance, impatient, running
+from tests.support.faults import Api, busybox_pod, glance, impatient_node, running
 from tests.support.namespaces import inside
-from tests.support.node import Node, make
+from tests.support.node import Node
 from tests.support.wait import wait_until
 
 RECOVERS = 5.0  # seconds
@@ -49,16 +47,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def shared_node(tmp_path_factory, image) -> Iterator[Node]:
-    """As conftest's, but with restarts a hundred times as soon."""
-    node = make(tmp_path_factory.mktemp("faults") / "home", image)
-    impatient(node)
-    empty = node.look()
-    node.start()
-    yield node
-    node.stop(pods=True)
-    left = node.leaks(empty, ("file ", "sysctl ", "mount left behind: /run/netns tmpfs"))
-    node.close()
-    assert not left, "\n".join(left)
+    with impatient_node(tmp_path_factory.mktemp("faults") / "home", image) as node:
+        yield node
 
 
 @pytest.fixture
@@ -163,7 +153,7 @@ def test_a_pod_recovers_when_a_program_is_killed_after_exec(api, name):
         uid = api.create(busybox_pod("web"))["metadata"]["uid"]
         watch.wait(lambda pods: running(pods.get("web")), RECOVERS)
         wait_until(lambda: api.heard(watch.pods["web"]))
-        inside(api.node.init, os.kill, api.pids(uid)[name], signal.SIGKILL)
+        api.kill(api.pids(uid)[name])
         watch.wait(lambda pods: restarted(pods["web"], name) and running(pods["web"]), RECOVERS)
         wait_until(lambda: api.heard(watch.pods["web"]))
 

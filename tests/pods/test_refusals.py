@@ -57,8 +57,8 @@ def test_a_mistake_is_told_with_its_path(node, spec, words):
         ({"dnsPolicy": "None"}, "spec.dnsPolicy"),
         ({"volumes": [{"name": "v", "configMap": {"name": "x"}}]}, "spec.volumes[0].configMap"),
         (
-            {"containers": [CONTAINER | {"livenessProbe": {"exec": {"command": ["true"]}}}]},
-            "spec.containers[0].livenessProbe",
+            {"containers": [CONTAINER | {"resizePolicy": [{"resourceName": "cpu"}]}]},
+            "spec.containers[0].resizePolicy",
         ),
         (
             {"containers": [CONTAINER | {"envFrom": [{"configMapRef": {"name": "x"}}]}]},

@@ -9,19 +9,21 @@ Sockets and folders of a private node can be reached from outside; its other nam
 """
 
 import contextlib
-import glob
 import http.client
 import json
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from minipod.api import messages as m
 from minipod.api.channel import Channel, short_path
 from minipod.observe import mounts
 from tests.support import host
-from tests.support.node import Node, mounted, pod, sh
+from tests.support.namespaces import inside
+from tests.support.node import Node, make, mounted, pod, sh
 from tests.support.wait import wait_until
 
 # Tells when it can be told: a PID 1 that has no handler yet doesn't hear SIGTERM.
@@ -47,10 +49,12 @@ class Connection(http.client.HTTPConnection):
 class Watch:
     """The pods by name, as the API's watch tells of them."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.pods: dict[str, Object] = {}
+    def __init__(self, connection: Connection, there: Object) -> None:
+        """`there` is the list of pods with which it begins."""
+        self.pods: dict[str, Object] = {pod["metadata"]["name"]: pod for pod in there["items"]}
         self._connection = connection
-        connection.request("GET", "/api/v1/pods?watch=1")
+        since = there["metadata"]["resourceVersion"]
+        connection.request("GET", f"/api/v1/pods?watch=1&resourceVersion={since}")
         self._lines = connection.getresponse()
 
     def wait(self, condition: Callable[[dict[str, Object]], Any], seconds: float, what: str = "") -> None:
@@ -109,13 +113,22 @@ class Api:
     def delete(self, name: str, grace: int = 0) -> None:
         self.ask("DELETE", f"/api/v1/namespaces/default/pods/{name}?gracePeriodSeconds={grace}")
 
+    def kill(self, pid: int) -> None:
+        """kill -9; `pid` is in the node's PID namespace."""
+        inside(self.node.init, os.kill, pid, signal.SIGKILL)
+
+    def helper(self, title: str) -> int:
+        """The pid of the first process of minipod that is called so, 0 if there is none."""
+        found = (pid for pid, text in titles(self.node).items() if text.startswith(f"minipod: {title}"))
+        return next(found, 0)
+
     def pods(self) -> dict[str, Object]:
         return {pod["metadata"]["name"]: pod for pod in self.ask("GET", "/api/v1/pods")["items"]}
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[Watch]:
         with self.connection() as connection:
-            yield Watch(connection)
+            yield Watch(connection, self.ask("GET", "/api/v1/pods"))
 
     def supervisor(self, uid: str, request: m.Message) -> m.Done:
         """Ask a pod's supervisor something."""
@@ -141,7 +154,11 @@ class Api:
 
     def starts(self, uid: str, container: str) -> int:
         """How often a container of busybox_pod() has really begun to run."""
-        return len(_lines(f"{self.root}{self.node.layout.pod_run(uid)}/volumes/d/{container}"))
+        return len(_lines(self.started(uid, container)))
+
+    def started(self, uid: str, container: str) -> str:
+        """The file in which it says so."""
+        return f"{self.root}{self.node.layout.pod_run(uid)}/volumes/d/{container}"
 
     def journal(self, uid: str) -> list[Object]:
         with open(f"{self.node.layout.pod_lib(uid)}/journal") as file:
@@ -180,11 +197,20 @@ def busybox_pod(name: str, **spec: Any) -> Object:
     )
 
 
-def impatient(node: Node) -> None:
-    """Before it starts: let it restart containers a hundred times as soon as the kubelet would."""
+@contextlib.contextmanager
+def impatient_node(home: Path, image: tuple[str, Any]) -> Iterator[Node]:
+    """A node that restarts containers a hundred times as soon as the kubelet would, and that leaves nothing behind."""
+    node = make(home, image)
     os.makedirs(node.layout.etc)
     with open(f"{node.layout.etc}/node.toml", "w") as file:
         file.write("backoff_scale = 0.01\n")
+    empty = node.look()
+    node.start()
+    yield node
+    node.stop(pods=True)
+    left = node.leaks(empty, ("file ", "sysctl ", "mount left behind: /run/netns tmpfs"))
+    node.close()
+    assert not left, "\n".join(left)
 
 
 def _contains(path: str, text: str) -> bool:
@@ -204,7 +230,7 @@ def glance(node: Node) -> host.Host:
     table = mounts.of_process(f"/proc/{node.init}")
     hierarchies = [each.mountpoint for each in table if each.fstype.startswith("cgroup")]
     facts = {
-        "process": host.counted(_titles(node)),
+        "process": host.counted(titles(node).values()),
         "cgroup": host.counted(_cgroups(node, hierarchies)),
         "mount": host.counted(each.mountpoint for each in table),
         "file": host.counted(_files(node)),
@@ -220,10 +246,13 @@ def _lines(path: str) -> list[str]:
         return file.read().splitlines()
 
 
-def _titles(node: Node) -> Iterator[str]:
-    for path in glob.glob(f"{node.proc}/[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            yield " ".join(_lines(path)).replace("\0", " ").strip() or "(zombie)"
+def titles(node: Node) -> dict[int, str]:
+    """What the processes of the node's PID namespace call themselves, by pid."""
+    found = {}
+    for pid in sorted(int(name) for name in os.listdir(node.proc) if name.isdecimal()):
+        with contextlib.suppress(OSError):  # gone
+            found[pid] = node.read(pid, "cmdline").replace("\0", " ").strip() or "(zombie)"
+    return found
 
 
 def _cgroups(node: Node, hierarchies: list[str]) -> Iterator[str]:

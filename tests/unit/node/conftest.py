@@ -36,7 +36,7 @@ class FakePods:
         self.on_delete: Callable[[str], Any] = objects.pod_gone
         self.on_exec: Callable[[Any, int], Any] = lambda *_: None
 
-    async def start(self, pod, door=None):
+    async def start(self, pod, door=None, asked_at=0):
         self.started.append(pod.metadata.name)
         self.on_start(pod)
 

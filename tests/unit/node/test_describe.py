@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from minipod.node import describe, screen
+from minipod.node import describe, describe_parts, screen
 from minipod.node.tables import seconds
 from minipod.spec.types import Event, EventSource, Pod
 from tests.unit.node.conftest import manifest
@@ -240,7 +240,7 @@ def test_a_long_annotation_has_lines_of_its_own():
     ],
 )
 def test_probes_are_one_line(probe, text):
-    lines = screen.tabbed([*describe._container({"name": "c", "livenessProbe": probe}, None)])
+    lines = screen.tabbed([*describe_parts.container({"name": "c", "livenessProbe": probe}, None)])
     assert next(line for line in lines if line.startswith("Liveness")).split(None, 1)[1] == text
 
 
@@ -260,7 +260,7 @@ def test_probes_are_one_line(probe, text):
     ],
 )
 def test_variables_tell_where_they_come_from(variable, text):
-    assert list(describe._environment({"env": [{"name": "A", "valueFrom": variable}]})) == [
+    assert list(describe_parts.environment({"env": [{"name": "A", "valueFrom": variable}]})) == [
         "Environment:",
         f"  A:\t{text}",
     ]

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from minipod.node.jsonpath import JSONPath, JSONPathError, plain, relaxed
+from minipod.node.jsonpath import JSONPath, plain, relaxed
+from minipod.node.jsonsteps import JSONPathError
 
 # The object of that page.
 DOCUMENTED = json.loads("""{

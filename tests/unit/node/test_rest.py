@@ -137,6 +137,13 @@ def everything(sock):
         return file.read()
 
 
+def refusal(sock):
+    """Head and Status of an ordinary reply; the connection stays open after it."""
+    with sock, sock.makefile("rb") as file:
+        head = b"".join(iter(file.readline, b"\r\n"))
+        return head, json.loads(file.read(int(head.lower().split(b"content-length: ")[1].split()[0])))
+
+
 def test_the_clients_socket_is_handed_over_after_101(in_world):
     async def test(it):
         await it.client.apply(manifest("web"))
@@ -191,13 +198,7 @@ def test_an_exec_that_cant_be_is_an_ordinary_error(in_world, query, message):
     async def test(it):
         await it.client.apply(manifest("web"))
         sock = ask_to_exec(it.node.layout.socket, **query)
-
-        def answer():
-            with sock, sock.makefile("rb") as file:
-                head = b"".join(iter(file.readline, b"\r\n"))
-                return head, json.loads(file.read(int(head.lower().split(b"content-length: ")[1].split()[0])))
-
-        head, status = await asyncio.to_thread(answer)
+        head, status = await asyncio.to_thread(refusal, sock)
         assert head.startswith(b"HTTP/1.1 400 ")
         assert status["message"] == message
 
@@ -211,7 +212,7 @@ def test_the_socket_is_roots_alone(in_world):
     in_world(test)
 
 
-# --- attach ------------------------------------------------------------------------------------------------------------
+# --- attach ----------------------------------------------------------------------------------------------------------
 
 
 def test_attach_waits_until_the_container_runs(in_world):
@@ -247,9 +248,9 @@ def test_attach_doesnt_wait_for_what_wont_come(in_world, happens, message):
     async def test(it):
         await it.client.apply(manifest("web"))
         sock = ask_to_exec(it.node.layout.socket, "attach", wait="true")
-        reading = asyncio.create_task(asyncio.to_thread(everything, sock))
+        reading = asyncio.create_task(asyncio.to_thread(refusal, sock))
         await until(lambda: it.objects._hub._watches)
         happens(it)
-        assert json.loads((await reading).partition(b"\r\n\r\n")[2])["message"] == message
+        assert (await reading)[1]["message"] == message
 
     in_world(test)

@@ -72,13 +72,13 @@ def test_an_unknown_field_is_named_with_its_path_and_its_likeness():
 
 
 def test_an_unknown_field_is_found_below_fields_that_are_not_supported_or_have_no_effect():
-    manifest = pod(container={"livenessProbe": {"exec": {"comand": []}}}, affinity={"nodeAfinity": {}})
+    manifest = pod(readinessGates=[{"conditionTipe": "a"}], affinity={"nodeAfinity": {}})
     assert wrong(manifest) == [
-        ("spec.containers[0].livenessProbe", "not supported yet"),
+        ("spec.readinessGates", "not supported yet"),
         (
             "",
-            'strict decoding error: unknown field "spec.containers[0].livenessProbe.exec.comand"'
-            ' (did you mean "command"?)',
+            'strict decoding error: unknown field "spec.readinessGates[0].conditionTipe"'
+            ' (did you mean "conditionType"?)',
         ),
         (
             "",
@@ -177,7 +177,7 @@ def test_a_whole_number_written_as_a_float_is_a_whole_number():
         (pod(imagePullSecrets=[{"name": "x"}]), "spec.imagePullSecrets"),
         (pod(volumes=[{"name": "v", "configMap": {"name": "x"}}]), "spec.volumes[0].configMap"),
         (pod(container={"env": [{"name": "A", "valueFrom": {}}]}), "spec.containers[0].env[0].valueFrom"),
-        (pod(container={"livenessProbe": {}}), "spec.containers[0].livenessProbe"),
+        (pod(container={"resizePolicy": [{}]}), "spec.containers[0].resizePolicy"),
         (pod(container={"ports": [{"hostPort": 80}]}), "spec.containers[0].ports[0].hostPort"),
         (
             pod(container={"securityContext": {"allowPrivilegeEscalation": False}}),

@@ -173,6 +173,10 @@ class Simulation:
             if not decision.actions:
                 assert decision.wake_at is None or decision.wake_at > self.now
                 return decision.wake_at
+            self._together = [each.name for each in decision.actions if hasattr(each, "backoff")]
+            assert self._together == [c.name for c in self.pod.spec.containers if c.name in self._together] or (
+                len(self._together) == 1
+            ), "several are started in the order of the specification"
             for action in decision.actions:
                 self.log.append((self.now, action))
                 getattr(self, f"_{type(action).__name__}")(action)
@@ -229,7 +233,9 @@ class Simulation:
         name, known = action.name, self.observed.known(action.name)
         self._check_alive()
         assert self.observed.sandbox_ready
-        assert not lifecycle.anything_starting(self.observed)
+        under_way = {each for each, what in self.observed.containers.items() if what.starting}
+        assert not self.observed.sandbox_starting
+        assert under_way <= set(self._together)
         assert not known.running
         self._check_order(name)
         self._check_policy(name, known)

@@ -47,9 +47,10 @@ def test_a_pod_starts_its_sandbox_and_then_its_containers_in_order():
     ]
 
 
-def test_an_app_container_waits_until_the_one_before_is_started():
+def test_app_containers_are_started_together_in_their_order():
     simulation = Simulation(make_pod("ab"), each_time(a=Run(start_seconds=5))).run(10)
-    assert simulation.starts("b") == [5]
+    assert names(simulation) == ["a", "b"]
+    assert simulation.starts("a") == simulation.starts("b") == [0]
 
 
 def test_init_containers_run_one_after_another_before_the_others():

@@ -36,6 +36,8 @@ FACTS = [
     o.StartFailed(at=5, name="a", reason="ErrImagePull", message="no such image"),
     o.ContainerIs(at=5, container=container("exited", exit_code=1)),
     o.ContainerStopping(at=5, name="a", id="c", stop_by=35),
+    o.PostStarted(at=5, name="a", id="c"),
+    o.ProbeIs(at=5, name="a", id="c", probe="liveness", success=False),
     o.DeletionRequested(at=5, grace=30),
     o.PodFinished(at=5, phase="Failed", reason="Evicted", message="too much"),
     event("e"),
