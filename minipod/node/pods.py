@@ -104,8 +104,12 @@ class Pods:
             await self._ask(running, m.Delete(grace))
         except Unreachable:
             if self._running.get(uid) is running:  # it is alive, but hangs
-                supervisor_id = self._supervisors.get(uid) or fence.supervisor_of(self.facts.layout, uid)
-                fence.kill(f"{self.facts.cgroups.v2}/{self.facts.layout.supervisor_cgroup(supervisor_id)}")
+                self._kill_supervisor(uid)
+
+    def _kill_supervisor(self, uid: str) -> None:
+        supervisor_id = self._supervisors.get(uid) or fence.supervisor_of(self.facts.layout, uid)
+        if supervisor_id:
+            fence.kill(f"{self.facts.cgroups.v2}/{self.facts.layout.supervisor_cgroup(supervisor_id)}")
 
     async def exec(self, uid: str, request: m.Exec | m.Attach, sock_fd: int) -> None:
         """Hand the asker's socket to the supervisor. Raises MinipodError if it refuses."""

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 from minipod.kernel import process, syscalls
 
+_LONGEST = 86400.0  # seconds of one wait; epoll_wait(2) counts milliseconds in an int
+
 
 class Loop:
     """Readable descriptors, timers and ended children, each with a callback. Nothing runs in parallel."""
@@ -60,7 +62,7 @@ class Loop:
 
     def turn(self) -> None:
         """Wait for one event or timer and call back."""
-        timeout = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+        timeout = min(max(0.0, self._timers[0][0] - time.monotonic()), _LONGEST) if self._timers else None
         for fd, _ in self._epoll.poll(timeout):
             if callback := self._watched.get(fd):
                 callback()

@@ -4,6 +4,7 @@ What it writes goes into its log, and to everybody who is attached. Whoever is a
 container up, as with containerd: nothing is lost that way, and a terminal's Ctrl-S does what it should.
 """
 
+import collections
 import errno
 import functools
 import os
@@ -32,7 +33,10 @@ class Output:
         self._loop, self._log, self.tty = loop, log, tty
         self._streams: dict[int, str] = {}
         self._attached: list[Attachment] = []
-        self._backlog: list[tuple[str, bytes]] | None = [] if stdin or tty else None
+        self._backlog: collections.deque[tuple[str, bytes]] | None = (
+            collections.deque() if stdin or tty else None
+        )
+        self._kept = 0  # bytes in it
         self._paused = False
         self.stdin = -1  # what is written here is read by the container
         self.child_fds: dict[str, int] = {}
@@ -73,7 +77,7 @@ class Output:
         attachment.drained = self._resume
         attachment.gone = lambda: self._detach(attachment)
         self._attached.append(attachment)
-        backlog, self._backlog = self._backlog or [], None
+        backlog, self._backlog = self._backlog or (), None
         for name, chunk in backlog:
             attachment.write(name, chunk)
 
@@ -124,8 +128,9 @@ class Output:
     def _remember(self, name: str, chunk: bytes) -> None:
         if self._backlog is not None:
             self._backlog.append((name, chunk))
-            while sum(len(each) for _, each in self._backlog) > _BACKLOG:
-                self._backlog.pop(0)
+            self._kept += len(chunk)
+            while self._kept > _BACKLOG:
+                self._kept -= len(self._backlog.popleft()[1])
 
     def _resume(self) -> None:
         if self._paused and not any(attachment.behind for attachment in self._attached):

@@ -125,6 +125,8 @@ class Child:
 
     def _result(self) -> Ran:
         stage, broken = self._stage, self._broken
+        if (broken or not self._left_at) and self._ran.terminal >= 0:
+            os.close(self._ran.terminal)  # nobody is there to use it
         if broken:
             raise PlanError(broken.stage, broken.index, broken.command, broken.cause)
         if not self._left_at:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -147,6 +148,53 @@ def test_a_pod_that_was_deleted_without_a_supervisor_is_not_started_again(api):
             api.delete("web")
             watch.wait(lambda pods: not pods, RECOVERS)
             assert (init.read(), a.read()) == ("\n", "\n")
+
+
+def test_a_supervisor_that_dies_before_it_has_begun_is_replaced(api):
+    blanks = wait_until(lambda: len(found := api.helpers("blank supervisor")) == 2 and found)
+    for pid in blanks:
+        api.kill(pid, signal.SIGSTOP)
+    api.create(busybox_pod("web"))
+    wait_until(lambda: len(api.helpers("blank supervisor")) > 2)  # the forge has made another: one was taken
+    for pid in blanks:
+        api.kill(pid)
+    wait_until(lambda: runs(api), RECOVERS)
+
+
+def test_a_launch_that_a_dead_forge_had_not_read_is_made_again(api):
+    forge = api.helper("forge")
+    api.kill(forge, signal.SIGSTOP)
+    api.create(busybox_pod("web"))
+    api.kill(forge)
+    wait_until(lambda: runs(api), RECOVERS)
+
+
+def test_a_pod_can_be_deleted_while_it_is_brought_back(api):
+    uid = begin(api, busybox_pod("web"))
+    pause = api.pids(uid)["pause"]
+    forge = api.helper("forge")
+    api.kill(forge, signal.SIGSTOP)
+    api.kill(api.helper("supervisor"))
+    wait_until(lambda: pause not in titles(api.node))  # fenced: all that is missing is the forge
+    api.delete("web")
+    api.kill(forge, signal.SIGCONT)
+    wait_until(lambda: not api.pods(), RECOVERS)
+
+
+def test_a_node_that_dies_before_it_could_bring_a_pod_back_leaves_that_to_the_next(api):
+    begin(api, busybox_pod("web"))
+    node = api.helper("node")
+    api.kill(node, signal.SIGSTOP)
+    api.kill(api.helper("supervisor"))
+    api.kill(node)
+    wait_until(lambda: node not in titles(api.node))
+    api.node.start()
+    wait_until(lambda: again(api.pods()["web"]), RECOVERS)
+
+
+def runs(api: Api) -> bool:
+    web = api.pods()["web"]
+    return running(web) and api.heard(web)
 
 
 def test_a_new_node_finishes_what_an_old_one_began(api):

@@ -260,3 +260,32 @@ def test_our_terminal_is_left_as_it_was(terminal):
     assert termios.tcgetattr(shell.master) == fresh
     os.close(master)
     os.close(slave)
+
+
+def test_nothing_of_a_session_stays_in_the_supervisor(node, terminal):
+    # Of none: one that went well, one that couldn't begin, one whose user left.
+    node.apply(pod("kept", sh("cat", stdin=True)))
+    supervisor = node.sh("pgrep -f '^minipod: supervisor.*kept'").strip()
+    count = f"ls /proc/{supervisor}/fd | wc -l"
+    before = node.sh(count)
+    assert int(before) > 5
+    for words in (["true"], ["/nope"]):
+        terminal("exec", "-it", "kept", "--", *words).end()
+        node.exec("kept", *words, check=False)
+    process = node.popen("attach", "-i", "kept", stdin=PIPE, stdout=PIPE)
+    process.stdin.write("a line\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "a line\n"
+    interrupt(process, signal.SIGKILL)
+    process.communicate()
+    wait_until(lambda: node.sh(count) == before)
+
+
+def test_the_last_64_kib_wait_for_whoever_comes_first(node):
+    script = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; echo ready >&2; cat"
+    node.apply(pod("late", sh(script, stdin=True, stdinOnce=True), restartPolicy="Never"))
+    wait_until(lambda: "ready\n" in node.logs("late", "--tail", "1"))
+    lines = node.run("attach", "-i", "late", stdin="end\n").stdout.splitlines()
+    first = next(number for number in range(20000) if lines[1] == f"line {number}")
+    assert lines[1:] == [f"line {number}" for number in range(first, 20000)] + ["end"]
+    assert 1 << 15 < sum(len(line) + 1 for line in lines) <= 1 << 16

@@ -9,9 +9,9 @@ IDLE = "while :; do sleep 0.01; done"
 SOON = {"periodSeconds": 1, "failureThreshold": 1}
 
 
-def served(script: str = "", **fields) -> dict:
+def served(**fields) -> dict:
     """A container with a web server on port 8080, whose pages are in /www."""
-    script = f"mkdir /www; echo fine >/www/index.html; {script}; httpd -p 8080 -h /www"
+    script = "mkdir /www; echo fine >/www/index.html; httpd -p 8080 -h /www"
     return idle_after(script, ports=[{"name": "web", "containerPort": 8080}], **fields)
 
 

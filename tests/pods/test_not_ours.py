@@ -2,9 +2,14 @@
 
 import json
 import os
+from collections.abc import Iterator
 
 import pytest
 
+from minipod.api import messages as m
+from minipod.api.channel import Channel
+from tests.support.faults import READY
+from tests.support.mechanism import CONTAINER, SANDBOX, SECOND, Mechanism, forge_beside, mechanism_of
 from tests.support.node import Node, mounted, pod
 
 STAYS = ("file ", "mount left behind: /run/netns tmpfs")
@@ -144,3 +149,72 @@ def test_a_folder_of_our_name_is_refused_and_survives(new_node, which):
         assert file.read() == "years of work"
     os.unlink(f"{own}/thesis")
     live_and_die(node)
+
+
+# --- names that the caller chose, and that somebody else has
+
+
+@pytest.fixture(scope="module")
+def forge(shared_node) -> Iterator[Channel]:
+    with forge_beside(shared_node) as forge:
+        yield forge
+
+
+@pytest.fixture
+def mechanism(forge, shared_node) -> Iterator[Mechanism]:
+    with mechanism_of(shared_node, forge) as mechanism:
+        yield mechanism
+
+
+def test_a_network_namespace_in_the_way_is_refused_and_survives(mechanism):
+    name = os.path.basename(mechanism.node.layout.netns_pin("web", SANDBOX))
+    mechanism.node.sh(f"ip netns add {name}")
+    before = mechanism.node.sh(f"stat -L -c %i /run/netns/{name}")
+    assert mechanism.sandbox_refused() == "Conflict"
+    assert mechanism.node.sh(f"stat -L -c %i /run/netns/{name}") == before
+    mechanism.node.sh(f"ip netns del {name}")
+    assert mechanism.run_sandbox().state == "ready"
+
+
+def test_a_link_in_the_way_is_refused_and_survives(mechanism):
+    name = mechanism.node.layout.veth_host(SANDBOX)
+    mechanism.node.sh(f"ip link add {name} type bridge")
+    before = mechanism.node.sh(f"ip -o link show {name}")
+    assert mechanism.sandbox_refused() == "PlanError"
+    assert mechanism.node.sh(f"ip -o link show {name}") == before
+    mechanism.node.sh(f"ip link del {name}")
+    assert mechanism.run_sandbox().state == "ready"
+
+
+def test_a_cgroup_in_the_way_is_refused_and_survives(mechanism):
+    for folder in mechanism.facts.cgroups.directories(f"{mechanism.parent}/{SANDBOX}"):
+        os.mkdir(folder)
+        assert mechanism.sandbox_refused() == "Conflict"
+        os.rmdir(folder)
+    assert mechanism.run_sandbox().state == "ready"
+
+
+@pytest.mark.parametrize("place", ["pins", "files"])
+def test_a_folder_in_the_way_is_refused_and_survives(mechanism, place):
+    layout = mechanism.node.layout
+    own = layout.pins(SANDBOX) if place == "pins" else f"{layout.pod_run(mechanism.uid)}/{SANDBOX}"
+    mechanism.node.sh(f"mkdir {own}; touch {own}/mine")
+    assert mechanism.sandbox_refused() == "Conflict"
+    mechanism.node.sh(f"rm {own}/mine; rmdir {own}")
+    assert mechanism.run_sandbox().state == "ready"
+
+
+def test_an_address_that_another_has_is_refused(mechanism):
+    first = mechanism.run_sandbox()
+    assert mechanism.sandbox_refused(SECOND, address4=first.address4) == "Conflict"
+    assert mechanism.status().sandboxes == (first,)
+
+
+def test_a_container_whose_cgroup_is_somebody_elses_is_refused(mechanism):
+    mechanism.run_sandbox()
+    mechanism.ask(m.CreateContainer(CONTAINER, SANDBOX, mechanism.config(READY)))
+    for folder in mechanism.facts.cgroups.directories(f"{mechanism.parent}/{CONTAINER}"):
+        os.mkdir(folder)
+        assert mechanism.refusal(m.StartContainer(CONTAINER)) == "Conflict"
+        os.rmdir(folder)
+    assert mechanism.ask(m.StartContainer(CONTAINER)).status.containers[0].state == "running"

@@ -113,14 +113,17 @@ class Api:
     def delete(self, name: str, grace: int = 0) -> None:
         self.ask("DELETE", f"/api/v1/namespaces/default/pods/{name}?gracePeriodSeconds={grace}")
 
-    def kill(self, pid: int) -> None:
-        """kill -9; `pid` is in the node's PID namespace."""
-        inside(self.node.init, os.kill, pid, signal.SIGKILL)
+    def kill(self, pid: int, number: int = signal.SIGKILL) -> None:
+        """A signal to a process; `pid` is in the node's PID namespace."""
+        inside(self.node.init, os.kill, pid, number)
+
+    def helpers(self, title: str) -> list[int]:
+        """The processes of minipod that are called so, the oldest first."""
+        return [pid for pid, text in titles(self.node).items() if text.startswith(f"minipod: {title}")]
 
     def helper(self, title: str) -> int:
-        """The pid of the first process of minipod that is called so, 0 if there is none."""
-        found = (pid for pid, text in titles(self.node).items() if text.startswith(f"minipod: {title}"))
-        return next(found, 0)
+        """The oldest of them, 0 if there is none."""
+        return next(iter(self.helpers(title)), 0)
 
     def pods(self) -> dict[str, Object]:
         return {pod["metadata"]["name"]: pod for pod in self.ask("GET", "/api/v1/pods")["items"]}

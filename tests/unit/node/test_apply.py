@@ -141,7 +141,7 @@ def test_a_client_that_leaves_while_its_pods_are_started_stops_nothing(in_world)
         begun, go_on = asyncio.Event(), asyncio.Event()
         start = it.pods.start
 
-        async def slow(pod, door=None):
+        async def slow(pod, door=None, asked_at=0):
             begun.set()
             await go_on.wait()
             await start(pod, door)

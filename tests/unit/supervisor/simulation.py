@@ -40,9 +40,8 @@ HOOK = Lifecycle(post_start=LifecycleHandler(sleep=SleepAction(seconds=1)))
 
 
 def make_container(name, **fields):
-    return Container(
-        name=name, image=f"image-{name}", restart_policy="Always" if name in SIDECARS else "", **fields
-    )
+    policy = {"restart_policy": "Always"} if name in SIDECARS else {}
+    return Container(name=name, image=f"image-{name}", **(policy | fields))
 
 
 def make_pod(apps="a", inits="", policy="Always", grace=30, fields=None, **spec):
@@ -174,9 +173,9 @@ class Simulation:
                 assert decision.wake_at is None or decision.wake_at > self.now
                 return decision.wake_at
             self._together = [each.name for each in decision.actions if hasattr(each, "backoff")]
-            assert self._together == [c.name for c in self.pod.spec.containers if c.name in self._together] or (
-                len(self._together) == 1
-            ), "several are started in the order of the specification"
+            assert self._together == [
+                c.name for c in self.pod.spec.containers if c.name in self._together
+            ] or (len(self._together) == 1), "several are started in the order of the specification"
             for action in decision.actions:
                 self.log.append((self.now, action))
                 getattr(self, f"_{type(action).__name__}")(action)
