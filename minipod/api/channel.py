@@ -57,7 +57,9 @@ class Channel:
         try:
             packet, control, _, _ = self.sock.recvmsg(MAX_PACKET, room, socket.MSG_CMSG_CLOEXEC)
         except ConnectionResetError:
-            return b"", []
+            # Said once, and first, if the other end closed before it had read everything (unix_release_sock() in
+            # net/unix/af_unix.c): what it had sent before is still to come.
+            packet, control, _, _ = self.sock.recvmsg(MAX_PACKET, room, socket.MSG_CMSG_CLOEXEC)
         fds = array.array("i")
         for level, kind, data in control:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:

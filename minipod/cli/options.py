@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 VERBS = {  # in the order and groups of the help text
-    "Pods": ("apply", "run", "get", "describe", "events", "logs", "exec", "attach", "delete"),
+    "Pods": ("apply", "run", "get", "describe", "events", "logs", "exec", "attach", "wait", "delete"),
     "What a pod is": ("observe",),
     "This machine": ("image", "node"),
     "Other": ("version", "completion", "help"),

@@ -162,6 +162,7 @@ class Limits(msgspec.Struct, frozen=True):
     cpu_period: int = 100_000
     memory: int = 0
     pids: int = 0
+    oom_group: bool = True  # v2: over `memory` all processes die, not only the largest
 
 
 def cpu_weight(shares: int) -> int:
@@ -206,7 +207,8 @@ def _v2_settings(controller: str, limits: Limits) -> list[tuple[str, str]]:
     if controller == "memory" and limits.memory:
         pairs.append(("memory.max", str(limits.memory)))
         pairs.append(("memory.swap.max", "0"))
-        pairs.append(("memory.oom.group", "1"))
+        if limits.oom_group:
+            pairs.append(("memory.oom.group", "1"))
     if controller == "pids" and limits.pids:
         pairs.append(("pids.max", str(limits.pids)))
     return pairs
@@ -253,7 +255,11 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 def usage(hierarchies: Hierarchies, cgroup: str) -> Usage:
-    """Read the counters of `cgroup`. `oom_kills` counts processes of it (v2: and below it) killed for memory."""
+    """Read the counters of `cgroup`. `oom_kills` counts processes of it (v2: and below it) killed for memory.
+
+    With memory.oom.group the kernel may count its first victim twice (mm/oom_kill.c: oom_kill_process kills it, then
+    every member of the group): whether there were any is what the number tells.
+    """
     memory, pids = hierarchies.directory("memory", cgroup), hierarchies.directory("pids", cgroup)
     cpuacct, on_v2 = hierarchies.v1.get("cpuacct"), "memory" in hierarchies.v2_controllers
     if cpuacct:

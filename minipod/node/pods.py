@@ -248,12 +248,12 @@ class Pods:
 
     async def _clear(self, uid: str, pod: Pod | None) -> None:
         """A pod is over: fence, undo for good, and forget it."""
-        while not await self._fence(uid, pod, for_good=True):
+        while not await self._fence(uid, pod, for_good=True):  # noqa: ASYNC110  # tried again, not waited for
             await asyncio.sleep(1)
         self._deaths.pop(uid, None)
         if pod:
             meta = pod.metadata
-            RemoveTree(self.facts.layout.pod_log(meta.namespace, meta.name, uid)).run(Tools(lambda name: None))
+            RemoveTree(self.facts.layout.pod_log(meta.namespace, meta.name, uid)).run(Tools(lambda _: None))
             self.listener.pod_gone(uid)
 
     async def _revive(self, pod: Pod) -> None:
@@ -262,9 +262,10 @@ class Pods:
         deaths = self._deaths[uid] = self._deaths.get(uid, 0) + 1
         if deaths > 1:
             await asyncio.sleep(min(0.1 * 2**deaths, _RELAUNCH_MAX))
-        while not await self._fence(uid, pod, for_good=False):
+        while not await self._fence(uid, pod, for_good=False):  # noqa: ASYNC110
             await asyncio.sleep(1)
-        began = os.path.exists(f"{self.facts.layout.pod_lib(uid)}/journal")
+        began = os.path.exists(  # noqa: ASYNC240  # one stat of a local file
+            f"{self.facts.layout.pod_lib(uid)}/journal")
         await self._launch(self._current(pod), None, lost=began)
 
     async def _fence(self, uid: str, pod: Pod | None, for_good: bool) -> bool:
@@ -302,8 +303,11 @@ class Pods:
         known = {fence.supervisor_of(layout, uid) for uid in self._folders()}.union(self._supervisors.values())
         for entry in os.scandir(f"{self.facts.cgroups.v2}/{layout.supervisor_cgroup('')}"):
             if entry.is_dir() and entry.name not in known:
-                fence.kill(entry.path)
-                cgroups.rmdir(entry.path)
+                try:
+                    fence.kill(entry.path)
+                    cgroups.rmdir(entry.path)
+                except MinipodError as error:
+                    _log.error("%s; the next forge's end is the next try", error)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)

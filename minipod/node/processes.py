@@ -56,7 +56,10 @@ class Process:
 
     async def _keep(self) -> None:
         while not self._stopping:
-            code = await self._run()
+            try:
+                code: object = await self._run()
+            except OSError as error:  # no memory, no process, no descriptor: perhaps a moment later
+                code = error
             self.ready.clear()
             if not self._stopping:
                 _log.warning("the %s ended (%s); starting another", self.name, code)
@@ -78,6 +81,8 @@ class Process:
         theirs.close()
         self.channel, self.pid = ours, process.pid
         asyncio.get_running_loop().add_reader(ours.fileno(), self._readable)
+        if self._stopping:  # while it was being started
+            self._close()
         result = await process.wait()
         while self.channel:  # what it said before it ended
             self._readable()

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from minipod.api.channel import short_path
 from minipod.errors import MinipodError
-from minipod.node import actions, apply, delete, describe, get, images, logs, rest, status
+from minipod.node import actions, apply, delete, describe, get, images, logs, rest, status, wait
 from minipod.node.console import Handler, on_console
 from minipod.node.node import NODE, Node
 
@@ -42,6 +42,7 @@ def application(node: Node) -> web.Application:
             web.get("/minipod/v1/get", on_console(get.get)),
             web.get("/minipod/v1/describe", on_console(describe.describe)),
             web.post("/minipod/v1/delete", on_console(delete.delete)),
+            web.get("/minipod/v1/wait", on_console(wait.wait)),
             web.get("/minipod/v1/logs", on_console(logs.logs)),
             web.get("/minipod/v1/observe", on_console(actions.observe)),
             web.get("/minipod/v1/node", actions.node_status),

@@ -19,23 +19,24 @@ class EmptyDir(Resources, frozen=True):
 
 def pod(facts: NodeFacts, uid: str, cgroup: str, resources: Resources, volumes: tuple[EmptyDir, ...]) -> Plan:
     """Make the pod's cgroup (`cgroup`, relative, below one that exists) with its limits, then its emptyDirs."""
-    ops: list[Op] = [*make_cgroup(facts, cgroup, resources)]
+    # A container out of memory dies whole (the kubelet's singleProcessOOMKill: false); a pod must not, with its pause.
+    ops: list[Op] = [*make_cgroup(facts, cgroup, resources, oom_group=False)]
     if facts.cgroups.v2_controllers:
         ops.append(EnableControllers(f"{facts.cgroups.v2}/{cgroup}", facts.cgroups.v2_controllers))
     if any(volume.tmpfs for volume in volumes):
         ops.append(MakeDirectory(f"{facts.layout.pod_run(uid)}/volumes", 0o711))
     if not all(volume.tmpfs for volume in volumes):
-        ops.append(MakeDirectory(f"{facts.layout.pod_lib(uid)}/volumes", 0o711))
+        ops.append(MakeDirectory(f"{facts.layout.pod_lib(uid)}/volumes", 0o711, kept=True))
     for volume in volumes:
         if volume.tmpfs:
             size = f",size={volume.size}" if volume.size else ""
             ops += (MakeDirectory(volume.path), MountTmpfs(volume.path, f"mode=777{size}"))
         else:
-            ops.append(MakeTree(volume.path, 0o777))
+            ops.append(MakeTree(volume.path, 0o777, kept=True))
     return (Stage("pod", "supervisor", tuple(ops)),)
 
 
-def make_cgroup(facts: NodeFacts, cgroup: str, resources: Resources) -> list[Op]:
+def make_cgroup(facts: NodeFacts, cgroup: str, resources: Resources, oom_group: bool = True) -> list[Op]:
     """One directory in every hierarchy in use, then the limits. cgroup2's is always there: kill and wait use it."""
     ops: list[Op] = [MakeCgroup(path) for path in facts.cgroups.directories(cgroup)]
     limits = cgroups.Limits(
@@ -43,6 +44,7 @@ def make_cgroup(facts: NodeFacts, cgroup: str, resources: Resources) -> list[Op]
         cpu_quota=resources.cpu_quota,
         memory=resources.memory_limit,
         pids=resources.pids_limit,
+        oom_group=oom_group,
     )
     for controller, name, text in cgroups.settings(limits, facts.cgroups):
         ops.append(SetLimit(facts.cgroups.directory(controller, cgroup), name, text))

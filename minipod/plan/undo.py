@@ -70,13 +70,32 @@ class Unclaim(Undo, frozen=True):
 
 
 class Rmdir(Undo, frozen=True):
-    """Remove an empty directory, or a cgroup. A cgroup whose last process just died is busy for a moment."""
+    """Remove an empty directory."""
+
+    path: str
+
+    def run(self, tools: Tools) -> None:
+        try:
+            os.rmdir(self.path)
+        except FileNotFoundError:
+            pass
+
+
+class RemoveCgroup(Undo, frozen=True):
+    """Remove a cgroup, and those that a privileged container made below it.
+
+    One whose last process has just died is busy for a moment.
+    """
 
     path: str
 
     def run(self, tools: Tools) -> None:
         for attempt in range(200):
             try:
+                if attempt:
+                    for folder, below, _ in os.walk(self.path, topdown=False):
+                        for name in below:
+                            os.rmdir(f"{folder}/{name}")
                 os.rmdir(self.path)
                 return
             except FileNotFoundError:
@@ -84,7 +103,7 @@ class Rmdir(Undo, frozen=True):
             except OSError as error:
                 if error.errno != errno.EBUSY or attempt == 199:
                     raise
-            time.sleep(0.005)
+            time.sleep(0.005 if attempt else 0)
 
 
 class RemoveTree(Undo, frozen=True):
@@ -113,7 +132,7 @@ class DeleteLink(Undo, frozen=True):
         tools.delete_link(self.name)
 
 
-AnyUndo = Umount | Unlink | Unclaim | Rmdir | RemoveTree | DeleteLink
+AnyUndo = Umount | Unlink | Unclaim | Rmdir | RemoveCgroup | RemoveTree | DeleteLink
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -163,18 +182,46 @@ def run_saved(path: str, tools: Tools) -> list[str]:
 
 
 def _remove_tree(parent: int, name: str) -> None:
-    try:
-        if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-            os.unlink(name, dir_fd=parent)
-            return
-    except FileNotFoundError:
+    """However deep it is, which a container decides: a folder in a folder is moved up to the top before its turn comes,
+    so that neither the stack nor the descriptors run out."""
+    if _unlinked(parent, name):
         return
+    top = _open_folder(parent, name)
+    try:
+        while entries := os.listdir(top):
+            for entry in entries:
+                _flatten(top, entry)
+    finally:
+        os.close(top)
+    os.rmdir(name, dir_fd=parent)
+
+
+def _flatten(top: int, name: str) -> None:
+    """Remove an entry of `top`; the folders in it become entries of `top`."""
+    if _unlinked(top, name):
+        return
+    folder = _open_folder(top, name)
+    try:
+        for entry in os.listdir(folder):
+            if not _unlinked(folder, entry):
+                os.rename(entry, f".{os.urandom(8).hex()}", src_dir_fd=folder, dst_dir_fd=top)
+    finally:
+        os.close(folder)
+    os.rmdir(name, dir_fd=top)
+
+
+def _unlinked(parent: int, name: str) -> bool:
+    """Whether it is gone now; False for a folder."""
+    try:
+        if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            return False
+        os.unlink(name, dir_fd=parent)
+    except FileNotFoundError:
+        pass
+    return True
+
+
+def _open_folder(parent: int, name: str) -> int:
     # NO_XDEV refuses every mount point, also a bind mount of the same file system, which st_dev doesn't show.
     resolve = syscalls.RESOLVE_NO_XDEV | syscalls.RESOLVE_NO_SYMLINKS
-    fd = syscalls.openat2(parent, name, os.O_RDONLY | os.O_DIRECTORY, 0, resolve)
-    try:
-        for entry in os.listdir(fd):
-            _remove_tree(fd, entry)
-    finally:
-        os.close(fd)
-    os.rmdir(name, dir_fd=parent)
+    return syscalls.openat2(parent, name, os.O_RDONLY | os.O_DIRECTORY, 0, resolve)

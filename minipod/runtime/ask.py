@@ -160,13 +160,13 @@ class Exchange(Question):
         if code in (0, errno.EINPROGRESS):
             loop.add_writer(self._socket.fileno(), self._writable)
         else:
-            self.later(False, f"{self._where}: connect: {_words(code)}")
+            self.later(False, f"{self._where}: connect: {words(code)}")
 
     def _writable(self) -> None:
         if self._stage == "dial":
             code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
-                self.finish(False, f"{self._where}: connect: {_words(code)}")
+                self.finish(False, f"{self._where}: connect: {words(code)}")
                 return
             try:
                 self._socket.getpeername()
@@ -178,7 +178,7 @@ class Exchange(Question):
         except BlockingIOError:
             return
         except OSError as error:
-            self.finish(False, f"write tcp: {_words(error.errno or 0)}")
+            self.finish(False, f"write tcp: {words(error.errno or 0)}")
             return
         if not self._request:
             self._stage = "read"
@@ -194,7 +194,7 @@ class Exchange(Question):
         except BlockingIOError:
             return
         except OSError as error:
-            self.finish(False, f"read tcp: {_words(error.errno or 0)}")
+            self.finish(False, f"read tcp: {words(error.errno or 0)}")
             return
         self.received += chunk
         if not chunk or self._whole(self.received):
@@ -209,6 +209,6 @@ class Exchange(Question):
         self._socket.close()
 
 
-def _words(code: int) -> str:
+def words(code: int) -> str:
     """As Go writes an errno: in small letters."""
     return os.strerror(code).lower()

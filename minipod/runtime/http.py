@@ -1,4 +1,4 @@
-"""An HTTP GET, as the kubelet asks it of a container (pkg/probe/http, pkg/kubelet/lifecycle). HTTP/1.1, no TLS.
+"""An HTTP GET, as the kubelet asks it of a container (pkg/probe/http, pkg/kubelet/lifecycle): HTTP/1.1.
 
 Redirects to the same host are followed; one that leads elsewhere ends the question well, because the server answers.
 """
@@ -7,10 +7,11 @@ import re
 
 from minipod.runtime.ask import LIMIT, Done, Exchange, Question
 from minipod.runtime.loop import Loop
+from minipod.runtime.tls import TLSExchange
 
 _HOPS = 10  # redirects, as Go's http.Client
 _STATUS = re.compile(rb"HTTP/1\.\d (\d{3})\b")
-_URL = re.compile(r"(?:http://([^/?#]*))?(.*)", re.DOTALL)
+_URL = re.compile(r"(?:(https?)://([^/?#]*))?(.*)", re.DOTALL)
 
 
 class HTTPGet(Question):
@@ -26,17 +27,20 @@ class HTTPGet(Question):
         timeout: float | None,
         done: Done,
         any_status: bool = False,
+        scheme: str = "http",
     ) -> None:
         super().__init__(loop, timeout, done)
-        self._host, self._port, self._headers, self._any = host, port, headers, any_status
+        self._scheme, self._host, self._port = scheme, host, port
+        self._headers, self._any = headers, any_status
         self._hops = 0
         self._get(path if path.startswith("/") else f"/{path}")
 
     def _get(self, path: str) -> None:
         self._path = path
-        self._url = f"http://{_authority(self._host, self._port)}{path}"
+        self._url = f"{self._scheme}://{_authority(self._host, self._port)}{path}"
         request = request_of(_authority(self._host, self._port), path, self._headers)
-        self._exchange = Exchange(self.loop, self._host, self._port, request, is_whole, None, self._answered)
+        kind = TLSExchange if self._scheme == "https" else Exchange
+        self._exchange = kind(self.loop, self._host, self._port, request, is_whole, None, self._answered)
 
     def _answered(self, success: bool | None, text: str) -> None:
         if not success:
@@ -57,14 +61,15 @@ class HTTPGet(Question):
         """Whether it asks on, or has ended for asking too often."""
         target = header(self._exchange.received, "location")
         found = _URL.fullmatch(target)
-        if not target or found is None or target.startswith(("https:", "//")):
+        if not target or found is None or target.startswith("//"):
             return False
-        authority, path = found.group(1), found.group(2)
+        scheme, authority, path = found.groups()
         if authority:
-            host, _, port = authority.rpartition(":") if ":" in authority else (authority, "", "80")
+            usual = "443" if scheme == "https" else "80"
+            host, _, port = authority.rpartition(":") if ":" in authority else (authority, "", usual)
             if host.strip("[]") != self._host or not port.isdecimal():
                 return False
-            self._port = int(port)
+            self._scheme, self._port = scheme, int(port)
         elif not path.startswith("/"):
             path = f"{self._path.partition('?')[0].rpartition('/')[0]}/{path}"
         self._hops += 1

@@ -34,7 +34,10 @@ _OTHER_KINDS = {
     }.items()
     for kind in kinds.split()
 }
-_APPLIED = ("applied", "")  # "" is the class of the parent, and below another class nothing is looked at any more
+_APPLIED = (
+    "applied",
+    "",
+)  # "" is the class of the parent, and below another class nothing is looked at any more
 _JSON_NAMES = {
     str: "string",
     bool: "boolean",

@@ -73,7 +73,7 @@ def _handler(handler: LifecycleHandler | None) -> LifecycleHandler | None:
 
 
 def _http_get(action: HTTPGetAction | None) -> HTTPGetAction | None:
-    return action and replace(action, path=action.path or "/")
+    return action and replace(action, path=action.path or "/", scheme=action.scheme or "HTTP")
 
 
 def _pull_policy(image: str) -> str:

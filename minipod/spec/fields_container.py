@@ -181,7 +181,7 @@ HTTPGetAction  an HTTP request
     httpHeaders  []HTTPHeader  -  headers
     path         string        -  / when absent
     port         IntOrString   -  a number or a port's name
-    scheme       string        later=HTTP  HTTPS is not supported yet
+    scheme       string        -  HTTP or HTTPS, without a look at the certificate
 
 HTTPHeader  a header of a request
     name   string  -  of the header

@@ -22,6 +22,7 @@ class HTTPGetAction(Object, frozen=True):
     path: str = ""  # "": /
     port: int | str = 0  # a number, or the name of one of the container's ports
     host: str = ""  # "": the pod's address
+    scheme: str = ""  # HTTP or HTTPS
     http_headers: tuple[HTTPHeader, ...] = ()  # besides those of kube-probe
 
 

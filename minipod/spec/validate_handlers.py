@@ -47,10 +47,10 @@ def handlers(path: str, spec: PodSpec, container: Container, init: bool) -> Prob
             yield f"{path}.lifecycle.stopSignal", f'Unsupported value: "{lifecycle.stop_signal}"'
     policy = container.termination_message_policy
     yield from choice(f"{path}.terminationMessagePolicy", policy, ("FallbackToLogsOnError", "File"))
-    yield from _restart(path, container, init)
+    yield from _restart(path, container)
 
 
-def _restart(path: str, container: Container, init: bool) -> Problems:
+def _restart(path: str, container: Container) -> Problems:
     policy, rules = container.restart_policy, container.restart_policy_rules
     if policy:
         yield from choice(f"{path}.restartPolicy", policy, _POLICIES)
@@ -59,9 +59,6 @@ def _restart(path: str, container: Container, init: bool) -> Problems:
             f"{path}.restartPolicy",
             "Required value: must specify restartPolicy when restart rules are used",
         )
-    if rules and init and policy == "Always":
-        why = "restartPolicyRules are not allowed for init containers with restart policy Always"
-        yield f"{path}.restartPolicyRules", f"Forbidden: {why}"
     if len(rules) > 20:
         yield f"{path}.restartPolicyRules", "Too many: must have at most 20 items"
     for index, rule in enumerate(rules):
@@ -126,6 +123,8 @@ def _action(path: str, actions: Mapping[str, Action]) -> Problems:
             yield f"{where}.command", "Required value"
         elif isinstance(action, HTTPGetAction | TCPSocketAction):
             yield from _port(f"{where}.port", action.port)
+            if isinstance(action, HTTPGetAction):
+                yield from choice(f"{where}.scheme", action.scheme, ("HTTP", "HTTPS"))
         elif isinstance(action, GRPCAction):
             yield from between(f"{where}.port", action.port, 1, 65535)
 

@@ -113,7 +113,7 @@ class Engine:
     # --- what is done about it ----------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """Do what is to be done now, until nothing is. Called again from within, it leaves the rest to the outer call."""
+        """Do what is to be done now, until nothing is. Called from within, it leaves that to the outer call."""
         if self._stepping or self.removed:
             return
         self._stepping = True

@@ -14,6 +14,8 @@ from minipod.supervisor.observed import ProbeIs
 from minipod.supervisor.questions import Unaskable, ask
 from minipod.supervisor.wanted import containers_of
 
+_TEXT = 1024  # characters of an event, as the kubelet cuts them (maxProbeMessageLength)
+
 
 class Worker:
     """One probe of one attempt of a container."""
@@ -63,7 +65,7 @@ class Worker:
         elif not success:
             text = f"{kind} probe failed: {text}"
         if not success:
-            self._prober.events.warning("Unhealthy", text, self._container)
+            self._prober.events.warning("Unhealthy", text[:_TEXT], self._container)
         self._wait()
         if self._count.result != before.result and self._count.result is not None:
             fact = ProbeIs(

@@ -32,7 +32,8 @@ def ask(
         get, hook = action.http_get, isinstance(action, LifecycleHandler)
         port = port_of(container, get.port)
         headers = headers_of(get, "kube-lifecycle" if hook else "kube-probe")
-        return HTTPGet(loop, get.host or pod_ip, port, get.path or "/", headers, timeout, done, hook)
+        scheme = get.scheme.lower() or "http"
+        return HTTPGet(loop, get.host or pod_ip, port, get.path or "/", headers, timeout, done, hook, scheme)
     if isinstance(action, LifecycleHandler):
         return Sleep(loop, min(action.sleep.seconds, timeout) if action.sleep else 0, done)
     if action.tcp_socket:

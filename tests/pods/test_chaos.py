@@ -272,6 +272,8 @@ class Chaos:
             self.api.kill(pid)
         except ProcessLookupError:
             self.story.append("(too late)")
+        if kind == "node":  # the next step must not take a dying one for one that lives
+            wait_until(lambda: pid not in self.pids("node"))
 
     def _pod_of(self, pid: int, kind: str) -> str:
         """Its name, by the title of a supervisor or the cgroup of pause."""

@@ -1,8 +1,13 @@
 """Probes and hooks, on real pods."""
 
 import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from tests.support.node import Node, idle_after, mounted, pod, sh
+from tests.support.node import Node, idle_after, interrupt, mounted, pod, sh
+from tests.support.tls import PEM
 from tests.support.wait import wait_until
 
 IDLE = "while :; do sleep 0.01; done"
@@ -24,7 +29,10 @@ def condition(status: dict, kind: str) -> dict:
 
 
 def events(node: Node, name: str) -> list[tuple[str, str]]:
-    uid = node.get(name)["metadata"]["uid"]
+    return events_of(node, node.get(name)["metadata"]["uid"])
+
+
+def events_of(node: Node, uid: str) -> list[tuple[str, str]]:
     items = json.loads(node.run("events", "-o", "json").stdout)["items"]
     return [(each["reason"], each["message"]) for each in items if each["involvedObject"]["uid"] == uid]
 
@@ -163,12 +171,60 @@ def test_hooks_can_be_requests_to_the_container_and_pauses(node):
     hooks = {"postStart": {"sleep": {"seconds": 0}}, "preStop": {"httpGet": {"port": "web", "path": "/bye"}}}
     node.apply(pod("web", served(lifecycle=hooks)))
     wait_until(lambda: node.exec("web", "wget", "-qO-", "http://127.0.0.1:8080/", check=False).stdout)
-    with node.popen("logs", "-f", "web") as process:
-        node.run("delete", "pod", "web")
-    assert process.returncode == 0
-    assert not any(reason == "FailedPreStopHook" for reason, _ in all_events(node))
+    uid = node.get("web")["metadata"]["uid"]
+    node.run("delete", "pod", "web")
+    reasons = [reason for reason, _ in events_of(node, uid)]
+    assert "Killing" in reasons
+    assert "FailedPreStopHook" not in reasons
 
 
-def all_events(node: Node) -> list[tuple[str, str]]:
-    items = json.loads(node.run("events", "-o", "json").stdout)["items"]
-    return [(each["reason"], each["message"]) for each in items]
+def test_a_hook_that_fails_is_told_and_the_container_is_stopped_all_the_same(node):
+    node.apply(pod("web", {"lifecycle": {"preStop": {"httpGet": {"port": 9}}}}))
+    uid = node.get("web")["metadata"]["uid"]
+    node.run("delete", "pod", "web")
+    assert ("FailedPreStopHook", "PreStopHook failed") in events_of(node, uid)
+
+
+# --- what no busybox can serve: a server of the host's, in the node's own network namespace
+
+
+TLS = """
+import socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1])
+with socket.create_server(("127.0.0.1", 8443)) as listener:
+    while True:
+        with context.wrap_socket(listener.accept()[0], server_side=True) as connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n")
+"""
+GRPC = """
+import socket
+with socket.create_server(("", 5000)) as listener:
+    while True:
+        with listener.accept()[0] as connection:
+            connection.recv(65536)
+            connection.sendall(bytes.fromhex("000000040000000000" "000007000000000001" "0000000002" "0801"))
+"""
+
+
+@contextmanager
+def server(node: Node, script: str, *words: str) -> Iterator[None]:
+    with node.popen("-c", script, *words, program=[sys.executable]) as process:
+        yield
+        interrupt(process, signal.SIGKILL)
+
+
+def test_a_page_served_over_https_makes_ready_whoever_signed_its_certificate(node, tmp_path):
+    probe = {"httpGet": {"host": "127.0.0.1", "port": 8443, "scheme": "HTTPS"}, **SOON}
+    (tmp_path / "pem").write_text(PEM)
+    with server(node, TLS, str(tmp_path / "pem")):
+        node.apply(pod("web", {"readinessProbe": probe}))
+        assert node.wait("web", is_ready)
+
+
+def test_a_grpc_service_that_says_serving_makes_ready(node):
+    probe = {"grpc": {"port": 5000, "service": "web"}, **SOON}
+    with server(node, GRPC):
+        node.apply(pod("web", {"readinessProbe": probe}, hostNetwork=True))
+        assert node.wait("web", is_ready)

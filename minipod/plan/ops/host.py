@@ -9,7 +9,7 @@ import os
 from minipod.errors import Conflict
 from minipod.kernel import cgroups, devices, syscalls
 from minipod.plan.core import Context, HostOp, Op
-from minipod.plan.undo import RemoveTree, Rmdir, Umount, Unclaim, Undo, Unlink
+from minipod.plan.undo import RemoveCgroup, RemoveTree, Rmdir, Umount, Unclaim, Undo, Unlink
 
 
 class MakeDirectory(HostOp, frozen=True):
@@ -17,14 +17,19 @@ class MakeDirectory(HostOp, frozen=True):
 
     path: str
     mode: int = 0o755
+    kept: bool = False  # may be there already: what is on disk outlives a boot
 
     def run(self, context: Context) -> None:
-        os.mkdir(self.path)
+        try:
+            os.mkdir(self.path)
+        except FileExistsError:
+            if not self.kept:
+                raise
         if self.mode != 0o755:  # mkdir(2) takes the umask off, chmod doesn't
             os.chmod(self.path, self.mode)
 
     def explain(self) -> str:
-        return f"mkdir -m {self.mode:04o} {self.path}"
+        return f"mkdir {'-p ' if self.kept else ''}-m {self.mode:04o} {self.path}"
 
     def undo(self) -> Undo:
         return Rmdir(self.path)
@@ -131,7 +136,7 @@ class MakeCgroup(HostOp, frozen=True):
         return f"mkdir {self.path}"
 
     def undo(self) -> Undo:
-        return Rmdir(self.path)
+        return RemoveCgroup(self.path)
 
 
 class EnableControllers(Op, frozen=True):

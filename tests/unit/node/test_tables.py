@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from minipod.node import tables
@@ -93,6 +94,42 @@ def test_status_is_kubectls_word(status, shown):
 def test_ready_counts_ready_app_containers():
     row = tables.pod_row(pod(UP, DOWN, container(RUNNING, ready=False)), NOW, "node", False, False)
     assert row[:3] == ["web", "1/3", "Error"]
+
+
+def sidecars(*inits, apps=(UP,), **status):
+    """A pod whose init containers are all sidecars."""
+    made = pod(
+        *apps, init=[msgspec.structs.replace(each, name=f"i{i}") for i, each in enumerate(inits)], **status
+    )
+    always = tuple(msgspec.structs.replace(c, restart_policy="Always") for c in made.spec.init_containers)
+    return msgspec.structs.replace(made, spec=msgspec.structs.replace(made.spec, init_containers=always))
+
+
+@pytest.mark.parametrize(
+    ("status", "ready", "word"),
+    [
+        (sidecars(container(RUNNING, started=True)), "2/2", "Running"),
+        (sidecars(container(RUNNING, False, started=True)), "1/2", "Running"),
+        (
+            sidecars(
+                container(RUNNING, started=True), container(RUNNING, False, started=False), phase="Pending"
+            ),
+            "1/3",
+            "Init:1/2",
+        ),
+        (sidecars(DOWN, conditions=["Initialized"]), "1/2", "Running"),
+        (sidecars(container(waiting("CrashLoopBackOff")), phase="Pending"), "0/2", "Init:CrashLoopBackOff"),
+    ],
+)
+def test_sidecars_count_as_the_containers_they_stand_beside(status, ready, word):
+    assert tables.pod_row(status, NOW, "n", False, False)[1:3] == [ready, word]
+
+
+def test_restarts_of_sidecars_count_as_long_as_the_pod_lives():
+    status = sidecars(
+        container(RUNNING, started=True, restart_count=2), apps=[container(RUNNING, restart_count=1)]
+    )
+    assert tables.pod_row(status, NOW, "n", False, False)[3] == "3"
 
 
 def test_restarts_tell_when_the_last_one_was():

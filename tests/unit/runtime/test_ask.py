@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import ssl
 import struct
 import threading
 
@@ -11,6 +12,7 @@ import pytest
 from minipod.runtime import grpc, http
 from minipod.runtime.ask import Exchange, Sleep
 from minipod.runtime.loop import Loop
+from tests.support.tls import PEM
 
 
 @pytest.fixture
@@ -58,9 +60,9 @@ def answer_of(loop, make):
     return answers[0]
 
 
-def get(loop, port, path="/", headers=None, any_status=False, host="127.0.0.1"):
+def get(loop, port, path="/", headers=None, any_status=False, host="127.0.0.1", scheme="http"):
     def make(done):
-        return http.HTTPGet(loop, host, port, path, headers or {}, 20, done, any_status)
+        return http.HTTPGet(loop, host, port, path, headers or {}, 20, done, any_status, scheme)
 
     return answer_of(loop, make)
 
@@ -161,6 +163,61 @@ def test_a_server_that_never_answers_is_not_waited_for(loop):
 
 def test_a_host_name_is_not_looked_up(loop):
     assert get(loop, 80, host="web.example")[0] is False
+
+
+# --- HTTPS
+
+
+@pytest.fixture
+def secure(tmp_path):
+    """secure(answer): as serve, over TLS, with a certificate that nobody trusts."""
+    (tmp_path / "pem").write_text(PEM)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "pem")
+    listener = socket.create_server(("127.0.0.1", 0))
+    threads = []
+
+    def start(answer):
+        def run():
+            with context.wrap_socket(listener.accept()[0], server_side=True) as connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+        threads.append(threading.Thread(target=run))
+        threads[-1].start()
+        return listener.getsockname()[1]
+
+    yield start
+    for thread in threads:
+        thread.join()
+    listener.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        (reply("200 OK", body=b"fine"), (True, "")),
+        (reply("500 No"), (False, "HTTP probe failed with statuscode: 500")),
+    ],
+)
+def test_over_https_the_certificate_is_not_looked_at(loop, secure, answer, result):
+    assert get(loop, secure(answer), scheme="https") == result
+
+
+def test_a_redirect_may_lead_from_http_to_https(loop, serve, secure):
+    target = secure(reply("404 Not Found"))
+    port, _ = serve(reply("302 Found", f"Location: https://127.0.0.1:{target}/"))
+    assert get(loop, port) == (False, "HTTP probe failed with statuscode: 404")
+
+
+def test_over_https_a_refused_connection_is_told_too(loop):
+    success, text = get(loop, free_port(), scheme="https")
+    assert (success, "connection refused" in text) == (False, True)
+
+
+def test_a_server_that_speaks_no_tls_is_a_failure(loop, serve):
+    success, text = get(loop, serve(b"what?\n")[0], scheme="https")
+    assert (success, "protocol error" in text) == (False, True)
 
 
 # --- TCP, and questions as such

@@ -30,7 +30,7 @@ def problems(value):
 def test_a_probe_has_the_defaults_of_kubernetes():
     container = read(pod(livenessProbe={"httpGet": {"port": "web"}}))
     assert container.liveness_probe == Probe(
-        http_get=HTTPGetAction(port="web", path="/"),
+        http_get=HTTPGetAction(port="web", path="/", scheme="HTTP"),
         timeout_seconds=1,
         period_seconds=10,
         success_threshold=1,
@@ -52,7 +52,7 @@ def test_a_container_has_the_termination_message_of_kubernetes():
         {"readinessProbe": {"tcpSocket": {"port": 80}, "successThreshold": 2}},
         {"startupProbe": {"grpc": {"port": 80, "service": "web"}}},
         {"livenessProbe": {**EXEC, "terminationGracePeriodSeconds": 1}},
-        {"livenessProbe": {"httpGet": {"port": 80, "scheme": "HTTP"}}},
+        {"livenessProbe": {"httpGet": {"port": 80, "scheme": "HTTPS"}}},
         {"lifecycle": {"postStart": EXEC, "preStop": {"sleep": {"seconds": 30}}, "stopSignal": "SIGRTMIN+3"}},
         {"restartPolicy": "Never", "terminationMessagePolicy": "FallbackToLogsOnError"},
     ],
@@ -93,9 +93,9 @@ def test_an_init_container_has_no_probes_and_no_hooks(field):
             'Invalid value: "no name": must be a number or the name of a port',
         ),
         (
-            {"livenessProbe": {"httpGet": {"port": 1, "scheme": "HTTPS"}}},
+            {"livenessProbe": {"httpGet": {"port": 1, "scheme": "https"}}},
             "livenessProbe.httpGet.scheme",
-            "not supported yet",
+            'Unsupported value: "https": supported values: "HTTP", "HTTPS"',
         ),
         (
             {"livenessProbe": {**EXEC, "periodSeconds": -1}},

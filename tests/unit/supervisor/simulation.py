@@ -173,9 +173,8 @@ class Simulation:
                 assert decision.wake_at is None or decision.wake_at > self.now
                 return decision.wake_at
             self._together = [each.name for each in decision.actions if hasattr(each, "backoff")]
-            assert self._together == [
-                c.name for c in self.pod.spec.containers if c.name in self._together
-            ] or (len(self._together) == 1), "several are started in the order of the specification"
+            order = [c.name for c in lifecycle.containers_of(self.pod) if c.name in self._together]
+            assert self._together == order, "several are started in the order of the specification"
             for action in decision.actions:
                 self.log.append((self.now, action))
                 getattr(self, f"_{type(action).__name__}")(action)
