@@ -322,7 +322,8 @@ def test_no_pod_is_lost_whatever_is_killed(api):
             api.node.start()
         wait_until(lambda: chaos.settled() and chaos.alive(), SETTLES, "all pods as they were asked for")
     except BaseException:
-        print(*chaos.story, api.node.log(), sep="\n")
+        print(*chaos.story, f"wanted: {sorted(chaos.wanted)}", *titles(api.node).values(), sep="\n")
+        print(api.node.run("get", "pods", check=False).stdout, api.node.log())
         raise
     for name, each in api.pods().items():
         for status in containers(each).values():
