@@ -8,7 +8,7 @@ from minipod.spec.handlers import Probe
 from minipod.supervisor.observed import AnyFact
 from tests.unit.supervisor.simulation import FOREVER, HOOK, SIDECARS, T0, Run, Simulation, make_pod, replay
 
-ANY = settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FAILURES = ("ErrImagePull", "ErrImageNeverPull", "CreateContainerConfigError", "RunContainerError")
 
 durations = st.sampled_from([0.5, 3.0, 11.0, 45.0, 700.0])
@@ -19,6 +19,7 @@ runs = st.builds(
     failure=st.sampled_from(["", "", "", "", *FAILURES]),
     start_seconds=st.sampled_from([0, 0, 2.0]),
     stop_seconds=st.sampled_from([0.0, 1.0, 15.0, FOREVER]),
+    hook_seconds=st.sampled_from([0.0, 1.0, 20.0]),
     hook_fails=st.booleans(),
     started_after=st.sampled_from([0.0, 2.0]),
     unhealthy_after=st.sampled_from([5.0, FOREVER]),
