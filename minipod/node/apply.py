@@ -66,7 +66,9 @@ async def apply(request: web.Request, console: Console) -> int:
         for note in (*each.notes, *tmpfs_warnings(each.pod, node.facts.settings)):
             console.err(f"Warning: {note}")
     with node.objects.watch(lambda change: change.object.kind == "Pod") as watch:
-        pods, errors = await node.whole(_carry_out(node, [each.pod for each in checked], at, asked_at, console))
+        pods, errors = await node.whole(
+            _carry_out(node, [each.pod for each in checked], at, asked_at, console)
+        )
         for error in errors:
             console.err(status.as_text(error))
         if errors or not flag(query.get("wait")):

@@ -265,7 +265,8 @@ class Pods:
         while not await self._fence(uid, pod, for_good=False):  # noqa: ASYNC110
             await asyncio.sleep(1)
         began = os.path.exists(  # noqa: ASYNC240  # one stat of a local file
-            f"{self.facts.layout.pod_lib(uid)}/journal")
+            f"{self.facts.layout.pod_lib(uid)}/journal"
+        )
         await self._launch(self._current(pod), None, lost=began)
 
     async def _fence(self, uid: str, pod: Pod | None, for_good: bool) -> bool:
@@ -300,7 +301,9 @@ class Pods:
         They were blank when their forge died, or died before they had the pod's lock: none of them began to build.
         """
         layout = self.facts.layout
-        known = {fence.supervisor_of(layout, uid) for uid in self._folders()}.union(self._supervisors.values())
+        known = {fence.supervisor_of(layout, uid) for uid in self._folders()}.union(
+            self._supervisors.values()
+        )
         for entry in os.scandir(f"{self.facts.cgroups.v2}/{layout.supervisor_cgroup('')}"):
             if entry.is_dir() and entry.name not in known:
                 try:

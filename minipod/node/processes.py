@@ -26,7 +26,11 @@ class Process:
     """
 
     def __init__(
-        self, name: str, code: str, received: Callable[[bytes], None], ended: Callable[[], None] = lambda: None
+        self,
+        name: str,
+        code: str,
+        received: Callable[[bytes], None],
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
         """`received` gets each packet it sends; `ended` is called between its end and its next start."""
         self.name, self._code, self._received, self._ended = name, code, received, ended

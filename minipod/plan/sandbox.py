@@ -85,7 +85,11 @@ def _pause(facts: NodeFacts, sandbox_id: str, config: SandboxConfig) -> Stage:
 
 def _network(facts: NodeFacts, sandbox_id: str, config: SandboxConfig) -> Stage:
     layout = facts.layout
-    ops: list[Op] = [CreateVeth(layout.veth_host(sandbox_id), layout.bridge, facts.mtu), LinkUp("lo"), LinkUp("eth0")]
+    ops: list[Op] = [
+        CreateVeth(layout.veth_host(sandbox_id), layout.bridge, facts.mtu),
+        LinkUp("lo"),
+        LinkUp("eth0"),
+    ]
     for address, length, gateway in (
         (config.address4, 24, layout.gateway4),
         (config.address6, 64, layout.gateway6),

@@ -23,7 +23,9 @@ def free(here: Layout) -> tuple[str, str]:
         number = _FIRST + (last - _FIRST + step) % span
         if number not in taken:
             return f"{here.subnet4}.{number}", f"{here.subnet6}::{number:x}"
-    raise MinipodError(f"no free address in {here.subnet4}.0/24 (Hint: {span} pods can have one; delete some)")
+    raise MinipodError(
+        f"no free address in {here.subnet4}.0/24 (Hint: {span} pods can have one; delete some)"
+    )
 
 
 def remember(here: Layout, address4: str) -> None:

@@ -67,7 +67,9 @@ class Worker:
     def __init__(self, here: Layout) -> None:
         self._path = here.netlink_socket
 
-    def run_stage(self, stage: Stage, netns: int, door: Door | None = None) -> tuple[tuple[int, int, int], ...]:
+    def run_stage(
+        self, stage: Stage, netns: int, door: Door | None = None
+    ) -> tuple[tuple[int, int, int], ...]:
         """Run a stage whose `where` is netlink; `netns` is the pod's namespace. Raises PlanError.
 
         When the worker dies on the way nobody knows how far it came: the sandbox is undone and made again.
@@ -175,7 +177,9 @@ class _Netlink:
             return NetDone()
         if isinstance(request, EnsureBridge):
             addresses = (address.partition("/") for address in request.addresses)
-            self._host.ensure_bridge(request.name, [(ip, int(length)) for ip, _, length in addresses], request.alias)
+            self._host.ensure_bridge(
+                request.name, [(ip, int(length)) for ip, _, length in addresses], request.alias
+            )
             return NetDone()
         context = Context({"sandbox.net": fds[0]}, request.door)
         context.netlink = self

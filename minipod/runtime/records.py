@@ -15,7 +15,9 @@ class Sandbox:
 
     def __init__(self, sandbox_id: str, config: SandboxConfig) -> None:
         self.config = config
-        self.info = SandboxInfo(id=sandbox_id, state="notready", created_at=time.time(), attempt=config.attempt)
+        self.info = SandboxInfo(
+            id=sandbox_id, state="notready", created_at=time.time(), attempt=config.attempt
+        )
         self.pidfd = -1
 
 

@@ -238,7 +238,9 @@ class Runtime:
         self._undo(name)  # an earlier attempt's, if not all of it could be undone then
         other = in_the_way(plan)
         if other:
-            raise Conflict(f"{other} is there already, and this isn't its owner: remove it, or use another id")
+            raise Conflict(
+                f"{other} is there already, and this isn't its owner: remove it, or use another id"
+            )
         save(plan_path(self.facts.layout, self.uid, name), undo(plan))
 
     def _make_sandbox(self, sandbox: Sandbox) -> None:
@@ -303,7 +305,9 @@ class Runtime:
             for stage in first:
                 self.run_host_stage(name, stage)
             start.stage = last
-            start.child = Child(last, {**container.output.child_fds, "sandbox": sandbox.pidfd}, self._door(last))
+            start.child = Child(
+                last, {**container.output.child_fds, "sandbox": sandbox.pidfd}, self._door(last)
+            )
         finally:
             container.output.close_child_ends()
 

@@ -38,7 +38,9 @@ RETRY = 10.0  # the kubelet's backOffPeriod: when it tries again what failed to 
 SANDBOX_RETRY_FIRST, SANDBOX_RETRY_MAX = 1.0, 10.0
 GRACE_MIN = 2.0  # what a container is always given between SIGTERM and SIGKILL (minimumGracePeriodInSeconds)
 GRACE_DEFAULT = 30.0
-SAME_END = 0.5  # seconds: an end that is earlier by less isn't worth another request (carrying one out takes time)
+SAME_END = (
+    0.5  # seconds: an end that is earlier by less isn't worth another request (carrying one out takes time)
+)
 PULL_FAILURES = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable")
 
 # --- actions -----------------------------------------------------------------------------------------------------

@@ -64,7 +64,12 @@ class Server:
                 reply(m.Done())
             else:
                 self._answer(request, reply)
-        except (MinipodError, OSError, msgspec.MsgspecError, IndexError) as error:  # IndexError: no descriptor came
+        except (
+            MinipodError,
+            OSError,
+            msgspec.MsgspecError,
+            IndexError,
+        ) as error:  # IndexError: no descriptor came
             reply(m.Failed(str(error), type(error).__name__))
         finally:
             for fd in fds:

@@ -50,7 +50,9 @@ class MakeFile(HostOp, frozen=True):
     mode: int = 0o644
 
     def run(self, context: Context) -> None:
-        fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, self.mode)
+        fd = os.open(
+            self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, self.mode
+        )
         try:
             if self.mode != 0o644:  # open(2) takes the umask off, fchmod doesn't
                 os.fchmod(fd, self.mode)

@@ -40,7 +40,9 @@ def target(root: int, path: str, directory: bool) -> int:
         if directory:
             os.mkdir(name, 0o755, dir_fd=folder)
         else:
-            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=folder))
+            os.close(
+                os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=folder)
+            )
     finally:
         os.close(folder)
     return syscalls.openat2(root, path, os.O_PATH)
@@ -80,7 +82,9 @@ class EmptyRoot(Op, frozen=True):
     path: str
 
     def run(self, context: Context) -> None:
-        syscalls.mount("tmpfs", self.path, "tmpfs", _flags("ro,nosuid,nodev,noexec"), "size=0,nr_inodes=1,mode=555")
+        syscalls.mount(
+            "tmpfs", self.path, "tmpfs", _flags("ro,nosuid,nodev,noexec"), "size=0,nr_inodes=1,mode=555"
+        )
         context.fds["root"] = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def explain(self) -> str:
@@ -226,7 +230,9 @@ class MakeReadonly(Op, frozen=True):
 
     def run(self, context: Context) -> None:
         syscalls.mount(self.path, self.path, "", syscalls.MS_BIND | syscalls.MS_REC)
-        syscalls.mount("none", self.path, "", syscalls.MS_BIND | syscalls.MS_REMOUNT | _flags("ro," + self.flags))
+        syscalls.mount(
+            "none", self.path, "", syscalls.MS_BIND | syscalls.MS_REMOUNT | _flags("ro," + self.flags)
+        )
 
     def explain(self) -> str:
         return f"mount --rbind {self.path} {self.path} && mount -o remount,bind,ro {self.path}"

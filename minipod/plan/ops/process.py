@@ -24,7 +24,9 @@ class SetOomScore(Op, frozen=True):
         except KernelError as error:
             if error.errno != errno.EACCES:
                 raise
-            context.notes.append(f"oom_score_adj {self.value} needs CAP_SYS_RESOURCE, which minipod doesn't have")
+            context.notes.append(
+                f"oom_score_adj {self.value} needs CAP_SYS_RESOURCE, which minipod doesn't have"
+            )
 
     def explain(self) -> str:
         return f"echo {self.value} >/proc/self/oom_score_adj"
@@ -156,7 +158,10 @@ class Exec(Op, frozen=True):
     def run(self, context: Context) -> None:
         environment = dict(entry.partition("=")[::2] for entry in self.env)
         context.leaving()
-        program, missing = self.argv[0], OSError(errno.ENOENT, "executable file not found in $PATH", self.argv[0])
+        program, missing = (
+            self.argv[0],
+            OSError(errno.ENOENT, "executable file not found in $PATH", self.argv[0]),
+        )
         folders = [""] if "/" in program else environment.get("PATH", "/bin:/usr/bin").split(":")
         for folder in folders:
             path = f"{folder}/{program}" if folder else program
