@@ -1,5 +1,6 @@
 """What the mechanism remembers of each sandbox and container, and of a start that is under way."""
 
+import os
 import time
 from collections.abc import Callable
 
@@ -19,6 +20,12 @@ class Sandbox:
             id=sandbox_id, state="notready", created_at=time.time(), attempt=config.attempt
         )
         self.pidfd = -1
+
+    def close(self) -> None:
+        """Pause is gone."""
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
 
 
 class Container:

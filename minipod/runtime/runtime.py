@@ -94,7 +94,7 @@ class Runtime:
             self._undo(f"container-{container.info.id}")
         sandbox.info = _replace(sandbox.info, state="notready", pid=0)
         self._kill(sandbox_plan.cgroup(sandbox_id, sandbox.config))
-        self._close(sandbox)
+        sandbox.close()
         self._undo(f"sandbox-{sandbox_id}")
 
     def remove_sandbox(self, sandbox_id: str) -> None:
@@ -361,14 +361,9 @@ class Runtime:
     def _sandbox_died(self, sandbox: Sandbox) -> None:
         if sandbox.info.state != "ready":  # it was stopped
             return
-        self._close(sandbox)
+        sandbox.close()
         sandbox.info = _replace(sandbox.info, state="notready", pid=0)
         self.changed(sandbox.info)
-
-    def _close(self, sandbox: Sandbox) -> None:
-        if sandbox.pidfd >= 0:
-            os.close(sandbox.pidfd)
-            sandbox.pidfd = -1
 
     def _container_exited(self, container: Container, ended: process.Exit) -> None:
         """Its first process ended: what else is in its cgroup (in a shared PID namespace, or by exec) ends with it."""
