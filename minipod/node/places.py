@@ -214,6 +214,8 @@ def share_netns_folder(path: str) -> None:
 def ensure_cgroups(layout: Layout, hierarchies: Hierarchies) -> None:
     """minipod/{supervisors,guaranteed,burstable,besteffort} in every hierarchy in use; supervisors on cgroup2 only."""
     mine = hierarchies.directories(layout.cgroup)
+    if not os.path.isdir(f"{hierarchies.v2}/{layout.cgroup}/{_QOS[0]}"):
+        _unmake_pods(layout)
     intent = f"{layout.run}/cgroups"  # written first: a cgroup that we died on before marking it is ours
     if not (_given() or os.path.exists(intent)):
         for directory in mine:
@@ -229,6 +231,20 @@ def ensure_cgroups(layout: Layout, hierarchies: Hierarchies) -> None:
     # Only what every cgroup above gives can be given on: from the root down. None on a hybrid host.
     for cgroup in ("", layout.cgroup, *(f"{layout.cgroup}/{qos}" for qos in _QOS)):
         cgroups.enable_controllers(f"{hierarchies.v2}/{cgroup}", hierarchies.v2_controllers)
+
+
+def _unmake_pods(layout: Layout) -> None:
+    """No pod has its cgroup any more: systemd has stopped their unit, and removed it. They are to be made again.
+
+    So their marks and undo lists go (supervisor/engine.py), with their volumes on tmpfs; as after a boot, what is on
+    disk stays. What is left of sandboxes and containers has undo lists of its own, for the fence.
+    """
+    for uid in _entries(f"{layout.run}/pods"):
+        here = layout.pod_run(uid)
+        for path in mounts_below(f"{here}/volumes"):
+            syscalls.umount2(path, syscalls.UMOUNT_NOFOLLOW | syscalls.MNT_DETACH)
+        for name in {"made", "pod.undo", "volumes"}.intersection(os.listdir(here)):
+            _remove(f"{here}/{name}")
 
 
 def _given() -> bool:

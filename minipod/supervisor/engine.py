@@ -45,7 +45,6 @@ class Engine:
         self.events = Recorder(
             self.pod, self.facts.node_name, lambda: self.journal.observed.events, self.record
         )
-        self.event_happened = self.events.happened
         self.hooks = Hooks(runtime, self.events, self._pod_ip, self._found)
         self.prober = Prober(self.pod, runtime, self.events, self._pod_ip, self._found)
         self._containers = {c.name: c for c in containers_of(self.pod)}
@@ -116,7 +115,7 @@ class Engine:
         """Do what is to be done now, until nothing is. Called from within, it leaves that to the outer call."""
         if self._stepping or self.removed:
             return
-        self._stepping = True
+        self._stepping = self.events.held = True
         try:
             while not self.removed:
                 now = time.time()
@@ -131,7 +130,8 @@ class Engine:
                 for action in decision.actions:
                     self._do(action)
         finally:
-            self._stepping = False
+            self._stepping = self.events.held = False
+            self.events.flush()
         if not self.removed:
             self.prober.follow(self.journal.observed)
         self.publish()

@@ -11,7 +11,10 @@ from minipod.supervisor.status import timestamp
 
 
 class Recorder:
-    """Makes events and hands each to the journal (`record`) and to `happened` (set by whoever wants to know)."""
+    """Makes events and hands each to the journal (`record`) and to `happened` (set by whoever wants to know).
+
+    While `held`, they are only noted, until flush(): telling what was done takes as long as some of the doing.
+    """
 
     def __init__(
         self,
@@ -22,6 +25,8 @@ class Recorder:
     ) -> None:
         self._pod, self._node, self._known, self._record = pod, node_name, known, record
         self.happened: Callable[[Event], None] = lambda _: None
+        self.held = False
+        self._noted: list[tuple[float, str, str, str, str]] = []
 
     def normal(self, reason: str, message: str, container: Container | None = None) -> None:
         self._happen("Normal", reason, message, container)
@@ -29,9 +34,18 @@ class Recorder:
     def warning(self, reason: str, message: str, container: Container | None = None) -> None:
         self._happen("Warning", reason, message, container)
 
+    def flush(self) -> None:
+        """Make and tell the events noted so far."""
+        noted, self._noted = self._noted, []
+        for each in noted:
+            self._tell(*each)
+
     def _happen(self, kind: str, reason: str, message: str, container: Container | None) -> None:
-        at = time.time()
-        path = self._field_path(container)
+        self._noted.append((time.time(), kind, reason, message, self._field_path(container)))
+        if not self.held:
+            self.flush()
+
+    def _tell(self, at: float, kind: str, reason: str, message: str, path: str) -> None:
         now = timestamp(at)
         for known in self._known():
             if (known.reason, known.message, known.involved_object.field_path) == (reason, message, path):
