@@ -11,6 +11,8 @@ import logging
 import os
 from typing import Any, Protocol
 
+import msgspec
+
 from minipod.api import messages as m
 from minipod.api.channel import Channel
 from minipod.errors import Conflict, MinipodError, NotFound, Unreachable
@@ -143,6 +145,7 @@ class Pods:
             except Unreachable:
                 ours.close()
                 await asyncio.sleep(0.05)
+                launch = msgspec.structs.replace(launch, pod=self._current(pod))  # deleted meanwhile, perhaps
             finally:
                 theirs.close()
         self._listen(Running(pod, ours))
