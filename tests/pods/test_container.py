@@ -120,7 +120,7 @@ def test_the_devices_are_the_usual_ones(plain):
     assert (
         usual | {"stdin", "stdout", "stderr"}
         <= devices
-        <= usual | {"stdin", "stdout", "stderr", "core", "console"}
+        <= usual | {"stdin", "stdout", "stderr", "core", "console", "termination-log"}
     )
 
 
