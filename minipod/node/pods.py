@@ -98,20 +98,25 @@ class Pods:
         await self._launch(pod, door, lost=False, asked_at=asked_at)
 
     async def delete(self, uid: str, grace: float | None) -> None:
-        """Ask a pod to end. A supervisor that dies over it is replaced by one that is asked again (see _listen)."""
+        """Ask a pod to end; returns at once. A supervisor that dies over it is replaced by one that is asked again."""
         running = self._running.get(uid)
         if not running:
-            return
+            return  # the next one will be told, by _listen()
         try:
-            await self._ask(running, m.Delete(grace))
+            answer = self._send(running, m.Delete(grace))
         except Unreachable:
-            if self._running.get(uid) is running:  # it is alive, but hangs
-                self._kill_supervisor(uid)
+            return
+        self._spawn(self._see_it_heard(running, answer))
 
-    def _kill_supervisor(self, uid: str) -> None:
-        supervisor_id = self._supervisors.get(uid) or fence.supervisor_of(self.facts.layout, uid)
-        if supervisor_id:
-            fence.kill(f"{self.facts.cgroups.v2}/{self.facts.layout.supervisor_cgroup(supervisor_id)}")
+    async def _see_it_heard(self, running: Running, answer: asyncio.Future[m.Reply]) -> None:
+        """Kill a supervisor that is alive but doesn't hear that its pod shall end."""
+        uid = running.pod.metadata.uid
+        try:
+            await asyncio.wait_for(answer, _ANSWER)
+        except TimeoutError:
+            supervisor_id = self._supervisors.get(uid) or fence.supervisor_of(self.facts.layout, uid)
+            if self._running.get(uid) is running and supervisor_id:
+                fence.kill(f"{self.facts.cgroups.v2}/{self.facts.layout.supervisor_cgroup(supervisor_id)}")
 
     async def exec(self, uid: str, request: m.Exec | m.Attach, sock_fd: int) -> None:
         """Hand the asker's socket to the supervisor. Raises MinipodError if it refuses."""

@@ -164,7 +164,12 @@ def test_a_session_that_leaves_a_process_fails_and_names_it(tmp_path):
     )
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": os.getcwd(), "MINIPOD_LEAK_SECONDS": "0.1", "MINIPOD_SHARED_HOST": ""},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.getcwd(),
+            "MINIPOD_LEAK_SECONDS": "0.1",
+            "MINIPOD_SHARED_HOST": "",
+        },
         capture_output=True,
         text=True,
         cwd=os.getcwd(),

@@ -196,6 +196,8 @@ def busybox_pod(name: str, **spec: Any) -> Object:
         *(sh(f"echo >>/d/{each}; {READY}", name=each, **shared) for each in ("a", "b")),
         initContainers=[{"name": "init", **sh("echo >>/d/init"), "image": "busybox", **shared}],
         volumes=[{"name": "d", "emptyDir": {}}],
+        # Whoever is asked to end before its handler is there is deaf, and would be for 30 seconds.
+        terminationGracePeriodSeconds=1,
         **spec,
     )
 
