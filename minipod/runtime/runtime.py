@@ -91,11 +91,11 @@ class Runtime:
             return
         for container in self._inside(sandbox_id):
             self._kill(container_plan.cgroup(sandbox.config, container.info.id))
-            self._undo(f"container-{container.info.id}")
+            self.undo(f"container-{container.info.id}")
         sandbox.info = _replace(sandbox.info, state="notready", pid=0)
         self._kill(sandbox_plan.cgroup(sandbox_id, sandbox.config))
         sandbox.close()
-        self._undo(f"sandbox-{sandbox_id}")
+        self.undo(f"sandbox-{sandbox_id}")
 
     def remove_sandbox(self, sandbox_id: str) -> None:
         """Stop it and forget it and its containers."""
@@ -165,7 +165,7 @@ class Runtime:
         if container is None:
             return
         self._kill(container_plan.cgroup(container.sandbox.config, container_id))
-        self._undo(f"container-{container_id}")
+        self.undo(f"container-{container_id}")
         del self.containers[container_id]
 
     # --- looking ------------------------------------------------------------------------------------------------
@@ -235,7 +235,7 @@ class Runtime:
 
     def _save(self, name: str, plan: Plan) -> None:
         """Write down how to undo a plan. Raises Conflict if that would undo what somebody else has made."""
-        self._undo(name)  # an earlier attempt's, if not all of it could be undone then
+        self.undo(name)  # an earlier attempt's, if not all of it could be undone then
         other = in_the_way(plan)
         if other:
             raise Conflict(
@@ -252,7 +252,7 @@ class Runtime:
             self._run_sandbox_plan(name, plan, sandbox)
         except BaseException:
             self._kill(sandbox_plan.cgroup(sandbox_id, config))
-            self._undo(name)
+            self.undo(name)
             raise
 
     def _run_sandbox_plan(self, name: str, plan: Plan, sandbox: Sandbox) -> None:
@@ -340,7 +340,7 @@ class Runtime:
             container.output = None
         try:
             self._kill(container_plan.cgroup(container.sandbox.config, container.info.id))
-            self._undo(start.name)
+            self.undo(start.name)
         except MinipodError as another:
             error = MinipodError(f"{error}; and then: {another}")
         self._ended(container, 128, 0, "StartError", str(error))
@@ -353,7 +353,8 @@ class Runtime:
         """Kill everything in a cgroup and wait until it is empty."""
         kill(f"{self.facts.cgroups.v2}/{cgroup}")
 
-    def _undo(self, name: str) -> None:
+    def undo(self, name: str) -> None:
+        """Undo one of the pod's saved plans. Raises MinipodError with what could not be undone."""
         errors = run_saved(plan_path(self.facts.layout, self.uid, name), tools(self.worker))
         if errors:
             raise MinipodError("could not undo: " + "; ".join(errors))

@@ -5,6 +5,7 @@
 It stands above the CRI line: everything it does could be done by a kubelet instead.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -17,8 +18,8 @@ from minipod.errors import KernelError, MinipodError, NotFound
 from minipod.plan import container as container_plan
 from minipod.plan import pod as pod_plan
 from minipod.plan.core import undo
-from minipod.plan.undo import run_saved, save
-from minipod.runtime.fence import plan_path, tools
+from minipod.plan.undo import save
+from minipod.runtime.fence import plan_path
 from minipod.runtime.loop import Loop
 from minipod.runtime.runtime import Runtime
 from minipod.spec import qos
@@ -228,8 +229,7 @@ class Engine:
         made = f"{layout.pod_run(uid)}/made"
         if os.path.exists(made):
             return
-        path = plan_path(layout, uid, "pod")
-        self._undo(path)
+        self.runtime.undo("pod")
         plan = pod_plan.pod(
             self.facts,
             uid,
@@ -237,7 +237,7 @@ class Engine:
             config.resources(qos.pod_amounts(self.pod)),
             empty_dirs(self.pod, self.facts),
         )
-        save(path, undo(plan))
+        save(plan_path(layout, uid, "pod"), undo(plan))
         for stage in plan:
             self.runtime.run_host_stage("pod", stage)
         os.close(os.open(made, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
@@ -321,15 +321,10 @@ class Engine:
 
     def _remove(self) -> None:
         """Give back the pod's own things. What can't be is left to the node's fence, which comes anyway."""
-        path = plan_path(self.facts.layout, self.pod.metadata.uid, "pod")
-        run_saved(path, tools(self.runtime.worker))
+        with contextlib.suppress(MinipodError):
+            self.runtime.undo("pod")
         self.removed = True
         self.loop.stop()
-
-    def _undo(self, path: str) -> None:
-        errors = run_saved(path, tools(self.runtime.worker))
-        if errors:
-            raise MinipodError("could not undo: " + "; ".join(errors))
 
 
 def _container_statuses(status: PodStatus | None) -> tuple[ContainerStatus, ...]:
