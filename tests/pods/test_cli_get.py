@@ -151,7 +151,8 @@ def test_progress_is_for_a_terminal_only(node):
     piped.stdin.close()
     piped.stdin = None
     assert piped.stdout.readline() == "pod/slow unchanged\n"
-    node.exec("slow", "touch", "/v/go", container="slow")
+    # The container may end, and take this process of its PID namespace with it, before `touch` has.
+    node.exec("slow", "touch", "/v/go", container="slow", check=False)
     assert terminal.end() == 0
     assert piped.communicate() == ("", "")
 
