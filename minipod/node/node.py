@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from minipod.api.messages import Attach, Door, Exec, NodeFacts, RuntimeStatus
+from minipod.api.cri import RuntimeStatus
+from minipod.api.messages import Attach, Door, Exec, NodeFacts
 from minipod.names import Layout
 from minipod.node.objects import Objects
 from minipod.spec.types import Pod

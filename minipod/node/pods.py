@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from minipod.api import cri
 from minipod.api import messages as m
 from minipod.api.channel import Channel
 from minipod.errors import Conflict, MinipodError, NotFound, Unreachable
@@ -122,10 +123,10 @@ class Pods:
         """Hand the asker's socket to the supervisor. Raises MinipodError if it refuses."""
         await self._ask(self._of(uid), request, (sock_fd,))
 
-    async def observe_pids(self, uid: str) -> m.RuntimeStatus:
+    async def observe_pids(self, uid: str) -> cri.RuntimeStatus:
         """The pids of pause and of the containers, from the mechanism itself."""
         status = (await self._ask(self._of(uid), m.Status())).status
-        return status or m.RuntimeStatus()
+        return status or cri.RuntimeStatus()
 
     async def status(self) -> dict[str, Any]:
         """For `node status`."""

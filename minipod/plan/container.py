@@ -1,6 +1,7 @@
 """The plan of a container start, and of a command run in one. Pure."""
 
-from minipod.api.messages import ContainerConfig, Exec, NodeFacts, SandboxConfig
+from minipod.api.cri import ContainerConfig, SandboxConfig
+from minipod.api.messages import Exec, NodeFacts
 from minipod.kernel.caps import DEFAULT
 from minipod.plan import sandbox as sandboxes
 from minipod.plan.core import Op, Plan, Stage

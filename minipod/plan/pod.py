@@ -3,7 +3,8 @@
 In Kubernetes this is the kubelet's part, done before the container runtime is asked for a sandbox.
 """
 
-from minipod.api.messages import NodeFacts, Resources
+from minipod.api.cri import Resources
+from minipod.api.messages import NodeFacts
 from minipod.kernel import cgroups
 from minipod.plan.core import Op, Plan, Stage
 from minipod.plan.ops.host import EnableControllers, MakeCgroup, MakeDirectory, MakeTree, MountTmpfs, SetLimit

@@ -1,6 +1,7 @@
 """The plan of a sandbox: pause, the namespaces it holds, their pins, and the network. Pure."""
 
-from minipod.api.messages import NodeFacts, Resources, SandboxConfig
+from minipod.api.cri import Resources, SandboxConfig
+from minipod.api.messages import NodeFacts
 from minipod.plan.core import Op, Plan, Stage
 from minipod.plan.ops.host import Claim, MakeDirectory, MakeFile, MountTmpfs, Pin
 from minipod.plan.ops.mounts import DetachOldRoot, EmptyRoot, MakeSlave, PivotRoot

@@ -1,6 +1,6 @@
 """The text of /etc/hosts, as the kubelet manages it (pkg/kubelet/kubelet_pods.go, managedHostsFileContent). Pure."""
 
-from minipod.api.messages import SandboxConfig
+from minipod.api.cri import SandboxConfig
 
 _HEAD = """# Kubernetes-managed hosts file.
 127.0.0.1\tlocalhost

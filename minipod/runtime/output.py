@@ -9,7 +9,8 @@ import errno
 import functools
 import os
 
-from minipod.api.messages import ContainerConfig, SandboxConfig, Settings
+from minipod.api.cri import ContainerConfig, SandboxConfig
+from minipod.api.messages import Settings
 from minipod.runtime.attach import Attachment
 from minipod.runtime.logs import LogWriter
 from minipod.runtime.loop import Loop

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable
 
-from minipod.api.messages import ContainerConfig, ContainerInfo, SandboxConfig, SandboxInfo
+from minipod.api.cri import ContainerConfig, ContainerInfo, SandboxConfig, SandboxInfo
 from minipod.errors import MinipodError, Unreachable
 from minipod.plan.core import Stage
 from minipod.runtime.output import Output

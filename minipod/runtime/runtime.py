@@ -12,16 +12,8 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from minipod.api.messages import (
-    ContainerConfig,
-    ContainerInfo,
-    Door,
-    NodeFacts,
-    RuntimeStatus,
-    SandboxConfig,
-    SandboxInfo,
-    Timing,
-)
+from minipod.api.cri import ContainerConfig, ContainerInfo, RuntimeStatus, SandboxConfig, SandboxInfo, Timing
+from minipod.api.messages import Door, NodeFacts
 from minipod.errors import Conflict, MinipodError, NotFound, PlanError
 from minipod.kernel import cgroups, process
 from minipod.plan import container as container_plan

@@ -4,7 +4,8 @@ import os
 import re
 import signal
 
-from minipod.api.messages import ContainerConfig, NodeFacts, Resources, SandboxConfig
+from minipod.api.cri import ContainerConfig, Resources, SandboxConfig
+from minipod.api.messages import NodeFacts
 from minipod.errors import ImageNotFound, InvalidImageName, MinipodError
 from minipod.image import store, users
 from minipod.spec import qos

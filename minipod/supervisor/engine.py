@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from minipod.api.messages import ContainerInfo, Launch, SandboxInfo
+from minipod.api.cri import ContainerInfo, SandboxInfo
+from minipod.api.messages import Launch
 from minipod.errors import KernelError, MinipodError, NotFound
 from minipod.plan import container as container_plan
 from minipod.plan import pod as pod_plan

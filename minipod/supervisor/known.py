@@ -5,7 +5,7 @@ All times are seconds since the epoch.
 
 import msgspec
 
-from minipod.api.messages import ContainerInfo, Record, SandboxInfo
+from minipod.api.cri import ContainerInfo, Record, SandboxInfo
 from minipod.spec.types import Event
 
 

@@ -11,7 +11,7 @@ All times are seconds since the epoch.
 
 import msgspec
 
-from minipod.api.messages import ContainerInfo, SandboxInfo
+from minipod.api.cri import ContainerInfo, SandboxInfo
 from minipod.spec.types import Event
 from minipod.supervisor.known import Failure, Known, Observed, Terminal
 

@@ -4,15 +4,8 @@ import os
 import time
 
 from minipod.api.channel import Channel
-from minipod.api.messages import (
-    ContainerChanged,
-    ContainerInfo,
-    EventHappened,
-    Launch,
-    PodChanged,
-    PodEnded,
-    SandboxInfo,
-)
+from minipod.api.cri import ContainerInfo, SandboxInfo
+from minipod.api.messages import ContainerChanged, EventHappened, Launch, PodChanged, PodEnded
 from minipod.errors import MinipodError
 from minipod.plan.core import Op, Stage
 from minipod.runtime.fence import lock

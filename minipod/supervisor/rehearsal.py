@@ -6,6 +6,7 @@ count changes. A first pod pays for some thousand such copies. A blank pays befo
 
 import time
 
+from minipod.api import cri
 from minipod.api import messages as m
 from minipod.kernel.cgroups import Hierarchies
 from minipod.plan import container, pod, sandbox
@@ -41,10 +42,10 @@ def rehearse() -> None:
     """Plan, decide, tell: everything but execute."""
     facts = _FACTS
     launch = m.launches.decode(m.encode(m.Launch(_POD, facts)))
-    where = m.SandboxConfig("rehearsal", "default", "rehearsal", "rehearsal", "none", address4="10.0.0.1")
-    what = m.ContainerConfig("a", "none", "/none", ("true",), mounts=(m.Mount("/none", "/data"),))
+    where = cri.SandboxConfig("rehearsal", "default", "rehearsal", "rehearsal", "none", address4="10.0.0.1")
+    what = cri.ContainerConfig("a", "none", "/none", ("true",), mounts=(cri.Mount("/none", "/data"),))
     plans = (
-        pod.pod(facts, "rehearsal", "none", m.Resources(cpu_shares=2), (pod.EmptyDir(path="/none"),)),
+        pod.pod(facts, "rehearsal", "none", cri.Resources(cpu_shares=2), (pod.EmptyDir(path="/none"),)),
         sandbox.sandbox(facts, "rehearsal", where),
         container.container(facts, "rehearsal", where, "rehearsal", what),
     )
@@ -55,7 +56,7 @@ def rehearse() -> None:
     for fact in (
         observed.SupervisorBegan(at=now),
         observed.SandboxStarting(at=now, id="rehearsal", attempt=0),
-        observed.SandboxIs(at=now, sandbox=m.SandboxInfo(id="rehearsal", state="ready", created_at=now)),
+        observed.SandboxIs(at=now, sandbox=cri.SandboxInfo(id="rehearsal", state="ready", created_at=now)),
     ):
         known = observed.apply(known, fact)
         lifecycle.decide(launch.pod, known, now)

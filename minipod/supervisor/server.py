@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from minipod.api import cri
 from minipod.api import messages as m
 from minipod.api.channel import Channel, listen
 from minipod.errors import MinipodError, Unreachable
@@ -79,7 +80,7 @@ class Server:
         runtime = self._runtime
         match request:
             case m.RunSandbox():
-                reply(m.Done(m.RuntimeStatus(sandboxes=(runtime.run_sandbox(request.id, request.config),))))
+                reply(m.Done(cri.RuntimeStatus(sandboxes=(runtime.run_sandbox(request.id, request.config),))))
             case m.StopSandbox():
                 runtime.stop_sandbox(request.id)
                 reply(m.Done())
@@ -88,9 +89,9 @@ class Server:
                 reply(m.Done())
             case m.CreateContainer():
                 info = runtime.create_container(request.id, request.sandbox_id, request.config)
-                reply(m.Done(m.RuntimeStatus(containers=(info,))))
+                reply(m.Done(cri.RuntimeStatus(containers=(info,))))
             case m.StartContainer():
-                reply(m.Done(m.RuntimeStatus(containers=(runtime.start_container(request.id),))))
+                reply(m.Done(cri.RuntimeStatus(containers=(runtime.start_container(request.id),))))
             case m.StopContainer():
                 runtime.stop_container(request.id, request.timeout, lambda: reply(m.Done()))
             case m.RemoveContainer():

@@ -7,7 +7,7 @@ in pkg/kubelet/status/generate.go.
 import time
 from collections.abc import Sequence
 
-from minipod.api.messages import ContainerInfo
+from minipod.api.cri import ContainerInfo
 from minipod.spec.qos import qos_class
 from minipod.spec.types import (
     Container,

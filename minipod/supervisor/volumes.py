@@ -6,7 +6,8 @@ The kubelet's part: before a sandbox is asked for, emptyDirs are made (plan/pod.
 import os
 import stat
 
-from minipod.api.messages import Mount, NodeFacts
+from minipod.api.cri import Mount
+from minipod.api.messages import NodeFacts
 from minipod.errors import MinipodError
 from minipod.plan.pod import EmptyDir
 from minipod.spec.quantity import value

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from minipod.api import cri
 from minipod.api import messages as m
 from minipod.api.channel import Channel
 from tests.support.faults import READY, ask, glance
@@ -89,7 +90,7 @@ def test_a_sandbox_is_removed_as_often_as_asked(mechanism):
     mechanism.start()
     for _ in range(2):
         mechanism.ask(m.RemoveSandbox(SANDBOX))
-    assert mechanism.status() == m.RuntimeStatus()
+    assert mechanism.status() == cri.RuntimeStatus()
 
 
 def test_a_sandbox_that_was_never_there_is_stopped_and_removed(mechanism):
@@ -146,7 +147,7 @@ def test_a_started_container_shares_the_sandboxs_namespaces(mechanism):
     assert shared == ["net", "ipc", "uts"]
 
 
-def _same(node: Node, kind: str, container: m.ContainerInfo, sandbox: m.SandboxInfo) -> bool:
+def _same(node: Node, kind: str, container: cri.ContainerInfo, sandbox: cri.SandboxInfo) -> bool:
     return node.namespace(container.pid, kind) == node.namespace(sandbox.pid, kind)
 
 
@@ -198,7 +199,7 @@ def test_a_removed_container_leaves_its_sandbox_as_it_was(mechanism):
     for _ in range(2):
         mechanism.ask(m.RemoveContainer(CONTAINER))
     mechanism.node.sh(f"rm -r {mechanism.logs}/sub")
-    assert mechanism.status() == m.RuntimeStatus(sandboxes=(sandbox,))
+    assert mechanism.status() == cri.RuntimeStatus(sandboxes=(sandbox,))
     assert leaks(before, lambda: glance(mechanism.node)) == []
 
 
@@ -235,7 +236,7 @@ def test_whoever_subscribes_hears_of_every_container(mechanism):
     mechanism.run_sandbox()
     ask(mechanism.channel, m.Subscribe())
     mechanism.start("exit 3")
-    heard: list[m.ContainerInfo] = []
+    heard: list[cri.ContainerInfo] = []
     while not heard or heard[-1].state != "exited":
         message = mechanism.next()
         if isinstance(message, m.ContainerChanged):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from minipod.api import cri
 from minipod.api import messages as m
 from minipod.names import Layout
 from minipod.node import settings
@@ -70,7 +71,7 @@ def _facts(layout: Layout) -> m.NodeFacts:
 def _plans(facts: m.NodeFacts) -> Plan:
     wanted = manifest(busybox_pod("web"), "", "default").pod
     box = config.sandbox(wanted, facts, 0)
-    box = m.SandboxConfig(**{**_fields(box), "address4": "10.0.0.2", "address6": "fd00::2"})
+    box = cri.SandboxConfig(**{**_fields(box), "address4": "10.0.0.2", "address6": "fd00::2"})
     plan = pod_plan.pod(
         facts,
         "uid",

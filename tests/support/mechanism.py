@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from minipod.api import cri
 from minipod.api import messages as m
 from minipod.api.channel import Channel
 from minipod.image import store
@@ -88,20 +89,20 @@ class Mechanism:
         assert packet, "the supervisor died"
         return m.notices.decode(packet)
 
-    def status(self) -> m.RuntimeStatus:
+    def status(self) -> cri.RuntimeStatus:
         status = self.ask(m.Status()).status
         assert status is not None
         return status
 
-    def run_sandbox(self, sandbox_id: str = SANDBOX, **more: object) -> m.SandboxInfo:
+    def run_sandbox(self, sandbox_id: str = SANDBOX, **more: object) -> cri.SandboxInfo:
         (info,) = self.ask(m.RunSandbox(sandbox_id, self.sandbox(**more))).status.sandboxes
         return info
 
     def sandbox_refused(self, sandbox_id: str = SANDBOX, **more: object) -> str:
         return self.refusal(m.RunSandbox(sandbox_id, self.sandbox(**more)))
 
-    def sandbox(self, **more: object) -> m.SandboxConfig:
-        return m.SandboxConfig(
+    def sandbox(self, **more: object) -> cri.SandboxConfig:
+        return cri.SandboxConfig(
             name="web",
             namespace="default",
             uid=self.uid,
@@ -111,26 +112,26 @@ class Mechanism:
             **more,
         )
 
-    def config(self, script: str) -> m.ContainerConfig:
+    def config(self, script: str) -> cri.ContainerConfig:
         rootfs = store.find(self.node.layout.images, "busybox").rootfs
         argv = ("sh", "-c", script)
-        return m.ContainerConfig("app", "busybox", rootfs, argv, env=(PATH,), log_path="sub/app-log")
+        return cri.ContainerConfig("app", "busybox", rootfs, argv, env=(PATH,), log_path="sub/app-log")
 
-    def start(self, script: str = READY, sandbox_id: str = SANDBOX) -> m.ContainerInfo:
+    def start(self, script: str = READY, sandbox_id: str = SANDBOX) -> cri.ContainerInfo:
         """A sandbox with one container, running."""
         self.run_sandbox(sandbox_id)
         self.ask(m.CreateContainer(CONTAINER, sandbox_id, self.config(script)))
         (info,) = self.ask(m.StartContainer(CONTAINER)).status.containers
         return info
 
-    def container(self) -> m.ContainerInfo:
+    def container(self) -> cri.ContainerInfo:
         (info,) = self.status().containers
         return info
 
     def log(self) -> str:
         return self.node.sh(f"cat {self.logs}/sub/app-log", check=False)
 
-    def until(self, state: str) -> m.ContainerInfo:
+    def until(self, state: str) -> cri.ContainerInfo:
         wait_until(lambda: self.container().state == state)
         return self.container()
 

@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 
 from minipod.api.channel import short_path
-from minipod.api.messages import NodeFacts, RuntimeStatus, Settings
+from minipod.api.cri import RuntimeStatus
+from minipod.api.messages import NodeFacts, Settings
 from minipod.kernel.cgroups import Hierarchies
 from minipod.names import layout
 from minipod.node import server

@@ -9,7 +9,7 @@ import itertools
 import math
 from typing import NamedTuple
 
-from minipod.api.messages import ContainerInfo, SandboxInfo
+from minipod.api.cri import ContainerInfo, SandboxInfo
 from minipod.spec.handlers import Lifecycle, LifecycleHandler, SleepAction
 from minipod.spec.types import Container, ObjectMeta, Pod, PodSpec
 from minipod.supervisor import lifecycle, observed

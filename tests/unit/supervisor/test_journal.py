@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from minipod.api.messages import ContainerInfo
+from minipod.api.cri import ContainerInfo
 from minipod.errors import KernelError
 from minipod.supervisor import journal as j
 from minipod.supervisor.known import Observed

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from minipod.api.messages import ContainerInfo, SandboxInfo
+from minipod.api.cri import ContainerInfo, SandboxInfo
 from minipod.spec.types import Event, ObjectMeta
 from minipod.supervisor import observed as o
 from tests.unit.supervisor.simulation import replay

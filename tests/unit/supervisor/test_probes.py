@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minipod.api.messages import ContainerInfo
+from minipod.api.cri import ContainerInfo
 from minipod.spec.handlers import Probe
 from minipod.spec.types import Container, ContainerPort
 from minipod.supervisor import questions
