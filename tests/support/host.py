@@ -215,7 +215,10 @@ def _files(roots: Sequence[str]) -> Iterator[str]:
 
 
 def _kind(path: str) -> str:
-    mode = os.lstat(path).st_mode
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return " (just gone)"  # while others still undo what they made: look again
     return " (socket)" if stat.S_ISSOCK(mode) else " (fifo)" if stat.S_ISFIFO(mode) else ""
 
 
