@@ -68,6 +68,7 @@ def import_tar(
             os.makedirs(rootfs)
             tar_digest = _unpack_source(source, rootfs)
             _check_root_file_system(rootfs, name)
+            _make_mount_points(rootfs)
             id = _write_configuration(partial, config, tar_digest)
             _commit(images, partial, id, store_name)
         finally:
@@ -129,6 +130,23 @@ def _check_root_file_system(rootfs: str, name: str) -> None:
             f'can\'t import "{name}": the tar holds a packed image, not a root file system; '
             "make one of a container with `podman export` or `docker export`"
         )
+
+
+def _make_mount_points(rootfs: str) -> None:
+    """What every container has mounted, as empty folders and files, so that nothing must be made at its start.
+
+    Making one in an overlay's upper directory copies its folder up first, which can cost more than a whole container.
+    Where the image has anything in the way, a symbolic link too, it stays as it is.
+    """
+    for folder in ("dev", "etc", "proc", "sys"):
+        if not os.path.lexists(f"{rootfs}/{folder}"):
+            os.mkdir(f"{rootfs}/{folder}")
+            os.chmod(f"{rootfs}/{folder}", 0o755)  # whatever the umask
+    if os.path.isdir(f"{rootfs}/etc") and not os.path.islink(f"{rootfs}/etc"):
+        for name in ("hosts", "hostname", "resolv.conf"):
+            if not os.path.lexists(f"{rootfs}/etc/{name}"):
+                with open(f"{rootfs}/etc/{name}", "x") as file:
+                    os.chmod(file.fileno(), 0o644)
 
 
 def _write_configuration(partial: str, config: store.Config, tar_digest: str) -> str:

@@ -91,6 +91,13 @@ def test_the_root_is_an_overlay(plain):
     assert [line.split(" - ")[1].split()[0] for line in lines if line.split()[4] == "/"] == ["overlay"]
 
 
+def test_making_a_container_writes_nothing_into_its_root(plain):
+    lines = plain.read(plain.pids("plain")["c0"], "mountinfo").splitlines()
+    (overlay,) = [line.split()[-1] for line in lines if line.split()[4] == "/"]
+    (upper,) = [option[9:] for option in overlay.split(",") if option.startswith("upperdir=")]
+    assert os.listdir(upper) == []
+
+
 @pytest.mark.parametrize("path", MASKED)
 def test_a_masked_path_shows_nothing(plain, path):
     script = f'[ ! -e {path} ] || [ -z "$(ls -A {path} 2>/dev/null)" -a -d {path} ] || [ ! -s {path} -a -c {path} ]'

@@ -100,6 +100,28 @@ def test_modes_are_kept_whatever_the_umask(images):
     ]
 
 
+def test_what_every_container_has_mounted_is_there_to_be_mounted_on(images):
+    old = os.umask(0o077)
+    try:
+        rootfs = import_bytes(images, make_tar(("bin/sh", b"#!"))).rootfs
+    finally:
+        os.umask(old)
+    assert [
+        f"{name} {os.stat(f'{rootfs}/{name}').st_mode:o}" for name in ("proc", "sys", "dev", "etc/hosts")
+    ] == [
+        "proc 40755",
+        "sys 40755",
+        "dev 40755",
+        "etc/hosts 100644",
+    ]
+
+
+def test_an_image_whose_etc_is_a_link_keeps_it(images):
+    link = ("etc", {"type": tarfile.SYMTYPE, "linkname": "/tmp"})
+    image = import_bytes(images, make_tar(link, ("bin/sh", b"#!")))
+    assert os.readlink(f"{image.rootfs}/etc") == "/tmp"
+
+
 def test_other_users_of_the_host_can_not_enter_the_store(images):
     import_bytes(images, PLAIN)
     assert os.stat(images).st_mode & 0o077 == 0
