@@ -1,87 +1,120 @@
 """Addresses, and who reaches whom."""
 
 import ipaddress
+import json
+import socket
+import subprocess
+import urllib.request
+from typing import Any
 
 import pytest
 
-from tests.support.node import Node, idle_after, pod, sh
+from minipod.testing.namespaces import inside
+from minipod.testing.pod import Pod
+from tests.support.node import idle_after, sh
+from tests.support.node import pod as manifest
 
 SERVER = idle_after("mkdir /www; hostname >/www/name; httpd -p 8080 -h /www")
 
 
 @pytest.fixture(scope="module")
-def pair(shared_node: Node) -> Node:
-    shared_node.apply([pod("one", SERVER), pod("two", SERVER)])
-    return shared_node
+def one(module_pod) -> Pod:
+    return module_pod(manifest("one", SERVER))
 
 
-def addresses(node: Node, name: str) -> list[str]:
-    return [each["ip"] for each in node.status(name)["podIPs"]]
+@pytest.fixture(scope="module")
+def two(module_pod) -> Pod:
+    return module_pod(manifest("two", SERVER))
 
 
-def url(address: str) -> str:
-    return f"http://[{address}]:8080/name" if ":" in address else f"http://{address}:8080/name"
+def addresses(pod: Pod) -> list[str]:
+    return [each["ip"] for each in pod.status["podIPs"]]
 
 
-def test_a_pod_has_an_address_of_each_family_in_the_nodes_subnets(pair):
-    four, six = addresses(pair, "one")
-    assert ipaddress.ip_address(four) in ipaddress.ip_network(f"{pair.layout.subnet4}.0/24")
-    assert ipaddress.ip_address(six) in ipaddress.ip_network(f"{pair.layout.subnet6}::/64")
-    assert pair.status("one")["podIP"] == four
+def ask(address: str) -> str:
+    """Who answers at an address: the name of a pod."""
+    host = f"[{address}]" if ":" in address else address
+    with urllib.request.urlopen(f"http://{host}:8080/name", timeout=5) as answer:
+        return answer.read().decode().strip()
 
 
-def test_addresses_are_unique(pair):
-    assert not set(addresses(pair, "one")) & set(addresses(pair, "two"))
+def ip(*words: str) -> list[dict[str, Any]]:
+    """What the host's ip(8) says where it is run."""
+    return json.loads(subprocess.check_output(["ip", "-j", *words]))
 
 
-def test_the_pods_addresses_are_on_its_interface(pair):
-    text = pair.exec("one", "ip", "addr", "show", "eth0").stdout
-    assert all(f" {address}/" in text for address in addresses(pair, "one"))
+def test_a_pod_has_an_address_of_each_family_in_the_nodes_subnets(one):
+    four, six = addresses(one)
+    layout = one.node.layout
+    assert ipaddress.ip_address(four) in ipaddress.ip_network(f"{layout.subnet4}.0/24")
+    assert ipaddress.ip_address(six) in ipaddress.ip_network(f"{layout.subnet6}::/64")
+    assert one.status["podIP"] == four
+
+
+def test_addresses_are_unique(one, two):
+    assert not set(addresses(one)) & set(addresses(two))
+
+
+def test_the_pods_addresses_are_on_its_interface(one):
+    (link,) = one["c0"].run(ip, "addr", "show", "eth0")
+    assert link["operstate"] == "UP"
+    assert {each["local"] for each in link["addr_info"] if each["scope"] == "global"} == {*addresses(one)}
 
 
 @pytest.mark.parametrize("family", [0, 1])
-def test_pods_reach_each_other(pair, family):
-    assert pair.exec("one", "wget", "-qO-", url(addresses(pair, "two")[family])).stdout == "two\n"
+def test_pods_reach_each_other(one, two, family):
+    assert one["c0"].run(ask, addresses(two)[family]) == "two"
 
 
 @pytest.mark.parametrize("family", [0, 1])
-def test_the_host_reaches_a_pod(pair, family):
-    assert pair.sh(f"wget -qO- '{url(addresses(pair, 'one')[family])}'") == "one\n"
+def test_the_host_reaches_a_pod(one, family):
+    assert inside(one.node.init, ask, addresses(one)[family], namespaces={"net"}) == "one"
 
 
 @pytest.mark.parametrize("gateway", ["gateway4", "gateway6"])
-def test_a_pod_reaches_the_host(pair, gateway):
-    pair.exec("one", "ping", "-c", "1", "-W", "2", getattr(pair.layout, gateway))
+def test_a_pod_reaches_the_host(one, gateway):
+    one["c0"].exec("ping", "-c", "1", "-W", "2", getattr(one.node.layout, gateway))
 
 
 @pytest.mark.parametrize("family", ["-4", "-6"])
-def test_the_default_route_leads_to_the_bridge(pair, family):
-    gateway = pair.layout.gateway4 if family == "-4" else pair.layout.gateway6
-    assert f"default via {gateway} dev eth0" in pair.exec("one", "ip", family, "route").stdout
+def test_the_default_route_leads_to_the_bridge(one, family):
+    layout = one.node.layout
+    (route,) = one["c0"].run(ip, family, "route", "show", "default")
+    assert (route["gateway"], route["dev"]) == (
+        layout.gateway4 if family == "-4" else layout.gateway6,
+        "eth0",
+    )
 
 
-def test_the_loopback_is_up(pair):
-    pair.exec("one", "ping", "-c", "1", "127.0.0.1")
-    pair.exec("one", "ping", "-c", "1", "::1")
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_the_loopback_is_up(one, address):
+    assert one["c0"].run(ask, address) == "one"
 
 
-def test_the_hosts_end_is_on_the_bridge_and_says_whose_it_is(pair):
-    ports = pair.sh(f"ip -d link show master {pair.layout.bridge}")
-    assert ports.count(f": {pair.layout.veth}") == 2
+def test_the_hosts_end_is_on_the_bridge_and_says_whose_it_is(one, two):
+    """It and the name for `ip netns` hold the beginning of the sandbox's id."""
+    node, layout = one.node, one.node.layout
+    pods = {
+        line.split()[0].rpartition("-")[2]: line.split("-")[0] for line in node.sh("ip netns").splitlines()
+    }
+    ports = json.loads(node.sh(f"ip -j link show master {layout.bridge}"))
+    whose = {port["ifindex"]: pods[port["ifname"].removeprefix(layout.veth)[:8]] for port in ports}
+    ends = {pod["c0"].run(ip, "link", "show", "eth0")[0]["link_index"]: pod.name for pod in (one, two)}
+    assert whose == ends
 
 
 def test_an_address_is_usable_in_the_first_instruction(node):
     gateway = node.layout.gateway6
-    node.apply(pod("quick", sh(f"ping -c 1 -W 2 {gateway}"), restartPolicy="Never"))
+    node.apply(manifest("quick", sh(f"ping -c 1 -W 2 {gateway}"), restartPolicy="Never"))
     node.wait_phase("quick", "Succeeded")
 
 
-def test_an_address_is_free_again_when_its_pod_is_gone(node):
-    node.apply(pod("short", {}))
-    four = addresses(node, "short")[0]
-    assert four in node.sh(f"ls {node.layout.addresses}")
-    node.delete("short")
-    assert four not in node.sh(f"ls {node.layout.addresses}")
+def test_an_address_is_free_again_when_its_pod_is_gone(pod, shared_node):
+    short = pod(manifest("short", {}))
+    four = addresses(short)[0]
+    assert four in shared_node.sh(f"ls {shared_node.layout.addresses}")
+    short.delete()
+    assert four not in shared_node.sh(f"ls {shared_node.layout.addresses}")
 
 
 def test_pods_reach_the_outside_as_the_node(new_node):
@@ -96,7 +129,7 @@ def test_pods_reach_the_outside_as_the_node(new_node):
         ip -n outside addr add 192.0.2.2/24 dev eth0; ip -n outside addr add 2001:db8::2/64 dev eth0 nodad
         ip route add default via 192.0.2.2; ip -6 route add default via 2001:db8::2"""
     )
-    node.apply(pod("web", {}))
+    node.apply(manifest("web", {}))
     for address in ("192.0.2.2", "2001:db8::2"):
         node.exec("web", "ping", "-c", "1", "-W", "3", address)
     node.stop()
@@ -105,45 +138,45 @@ def test_pods_reach_the_outside_as_the_node(new_node):
 # --- names
 
 
-def test_hosts_holds_the_pods_own_name(pair):
-    lines = [line.split() for line in pair.exec("one", "cat", "/etc/hosts").stdout.splitlines()]
+def test_hosts_holds_the_pods_own_name(one):
+    lines = [line.split() for line in one["c0"].exec("cat", "/etc/hosts").stdout.splitlines()]
     assert ["127.0.0.1", "localhost"] in lines
-    assert [addresses(pair, "one")[0], "one"] in lines
+    assert [addresses(one)[0], "one"] in lines
     assert lines[0] == ["#", "Kubernetes-managed", "hosts", "file."]
 
 
-def test_hostname_is_in_its_file(node):
-    node.apply(pod("web", {}, hostname="other"))
-    assert node.exec("web", "sh", "-c", "hostname; cat /etc/hostname").stdout == "other\nother\n"
+def test_hostname_is_in_its_file(pod):
+    web = pod(manifest("web", {}, hostname="other"))
+    assert web["c0"].run(socket.gethostname) == "other"
+    assert web["c0"].exec("cat", "/etc/hostname").stdout == "other\n"
 
 
-def test_resolv_conf_is_the_nodes(pair):
-    nameservers = {
-        line for line in pair.sh("cat /etc/resolv.conf").splitlines() if line.startswith("nameserver")
-    }
-    assert nameservers == {
-        line
-        for line in pair.exec("one", "cat", "/etc/resolv.conf").stdout.splitlines()
-        if line.startswith("nameserver")
-    }
+def test_resolv_conf_is_the_nodes(one):
+    def nameservers() -> list[str]:
+        with open("/etc/resolv.conf") as file:
+            return [line for line in file if line.startswith("nameserver")]
+
+    assert one["c0"].run(nameservers, namespaces={"mnt"}) == nameservers()
 
 
-def test_a_container_can_change_its_hosts_file_for_the_pod(node):
-    node.apply(pod("web", {}, {}))
-    node.exec("web", "sh", "-c", "echo 10.0.0.1 friend >>/etc/hosts", container="c0")
-    assert "friend" in node.exec("web", "cat", "/etc/hosts", container="c1").stdout
+def test_a_container_can_change_its_hosts_file_for_the_pod(pod):
+    web = pod(manifest("web", {}, {}))
+    web["c0"].exec("sh", "-c", "echo 10.0.0.1 friend >>/etc/hosts")
+    assert "friend" in web["c1"].exec("cat", "/etc/hosts").stdout
 
 
 # --- hostNetwork
 
 
-def test_with_host_network_a_pod_has_the_nodes_interfaces_and_name(node):
-    node.apply(pod("web", {}, hostNetwork=True))
-    assert node.layout.bridge in node.exec("web", "ls", "/sys/class/net").stdout
-    assert node.exec("web", "hostname").stdout == node.sh("hostname")
+def test_with_host_network_a_pod_has_the_nodes_interfaces_and_name(pod, shared_node):
+    web = pod(manifest("web", {}, hostNetwork=True))
+    bridge = shared_node.layout.bridge
+    assert bridge in [name for _, name in web["c0"].run(socket.if_nameindex)]
+    assert bridge in web["c0"].exec("ls", "/sys/class/net").stdout
+    assert web["c0"].exec("hostname").stdout == shared_node.sh("hostname")
 
 
-def test_with_host_network_no_address_is_claimed(node):
-    before = node.sh(f"ls {node.layout.addresses}")
-    node.apply(pod("web", {}, hostNetwork=True))
-    assert node.sh(f"ls {node.layout.addresses}") == before
+def test_with_host_network_no_address_is_claimed(pod, shared_node):
+    before = shared_node.sh(f"ls {shared_node.layout.addresses}")
+    pod(manifest("web", {}, hostNetwork=True))
+    assert shared_node.sh(f"ls {shared_node.layout.addresses}") == before

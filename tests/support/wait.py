@@ -1,19 +1,5 @@
-"""Waiting for something to become true, never for time to pass."""
+"""Waiting, as minipod.testing does it."""
 
-import time
-from collections.abc import Callable
-from typing import TypeVar
+from minipod.testing.wait import wait_until
 
-T = TypeVar("T")
-
-
-def wait_until(condition: Callable[[], T], seconds: float = 10, what: str = "") -> T:
-    """The condition's first true value; AssertionError with the last one when there was none in time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what or condition} is still {value!r} after {seconds} s")
-        time.sleep(0.005)
+__all__ = ["wait_until"]

@@ -24,6 +24,7 @@ LAYERS = [
     {"runtime"},
     {"supervisor"},
     {"node"},
+    {"testing"},
 ]
 CLI_IMPORTS = {"minipod.api.client", "minipod.names", "minipod.errors", "minipod"}
 ONLY_IN_KERNEL = {"ctypes", "pyroute2"}
