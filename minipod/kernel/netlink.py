@@ -12,9 +12,8 @@ import errno
 import os
 import socket
 import struct
-import zlib
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
@@ -23,6 +22,7 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from minipod.errors import KernelError
 from minipod.kernel.syscalls import CLONE_NEWNET, setns
+from minipod.names import mark
 
 LOOPBACK = 1  # lo has this index in every network namespace
 
@@ -71,15 +71,6 @@ class Route(msgspec.Struct, frozen=True):
     table: int
 
 
-def mark(name: str) -> str:
-    """The hardware address of a link of ours with that name: the one mark that a link can be born with.
-
-    (An alias takes a second request, and whoever is killed in between leaves a link that nobody knows.) It also keeps a
-    bridge's address from changing with its ports.
-    """
-    return "02:6d:" + zlib.crc32(name.encode()).to_bytes(4, "big").hex(":")
-
-
 @contextlib.contextmanager
 def entered(netns_fd: int) -> Iterator[None]:
     """Be in another network namespace: sockets made meanwhile are of it, /proc/sys/net is its. This thread only."""
@@ -97,9 +88,11 @@ def entered(netns_fd: int) -> Iterator[None]:
 class Netlink:
     """A routing socket of the network namespace of `netns_fd`, or of the one that the caller is in."""
 
+    PROTOCOL = 0  # NETLINK_ROUTE
+
     def __init__(self, netns_fd: int = -1) -> None:
         with entered(netns_fd) if netns_fd >= 0 else contextlib.nullcontext():
-            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, self.PROTOCOL)
         self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
         self._socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
         self._sequence = 0
@@ -108,7 +101,7 @@ class Netlink:
         """Close the socket."""
         self._socket.close()
 
-    def __enter__(self) -> "Netlink":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -269,7 +262,7 @@ class Netlink:
                 for answer, flags, data in self._receive():
                     interrupted |= bool(flags & _DUMP_INTERRUPTED)
                     if answer == _ERROR:
-                        _raise_error(data, "dump", "links, addresses or routes")
+                        _raise_error(data, "dump", "links, addresses, routes or sockets")
                     if answer == _DONE:
                         done = True
                     else:

@@ -5,6 +5,7 @@ Nothing is taken on trust from whoever built the pod: a namespace is known by th
 that each container finds at its mount path.
 """
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -13,7 +14,6 @@ import msgspec
 
 from minipod.errors import KernelError
 from minipod.kernel.process import NAMESPACES
-from minipod.kernel.syscalls import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, openat2
 from minipod.observe import mounts
 
 Whose = Literal[
@@ -160,38 +160,25 @@ def _volumes(pids: dict[str, int], volume_mounts: Sequence[tuple[str, str, str]]
 
 
 def _view(container: str, pid: int, path: str) -> View:
-    """Look at `path` with the container's root as root: its symbolic links, however wicked, can't lead out of it."""
     if pid == 0:
         return View(container, path, problem="not started")
     try:
-        root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return View(container, path, problem="ended")
-    try:
-        fd = openat2(root, path, os.O_PATH, resolve=RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+        with mounts.inside(pid, path) as fd:
+            return _look(container, pid, path, fd)
     except KernelError as error:
-        return View(container, path, problem=os.strerror(error.errno))
-    finally:
-        os.close(root)
-    try:
-        return _look(container, pid, path, fd)
-    finally:
-        os.close(fd)
+        ended = error.errno == errno.ESRCH
+        return View(container, path, problem="ended" if ended else os.strerror(error.errno))
 
 
 def _look(container: str, pid: int, path: str, fd: int) -> View:
     """All of one descriptor: device and inode from fstat, room from fstatvfs, type from the container's mountinfo."""
-    status, room, mount_id = os.fstat(fd), os.fstatvfs(fd), mounts.mount_id(fd)
-    try:
-        table = {mount.id: mount for mount in mounts.of_process(f"/proc/{pid}")}
-    except OSError:
-        table = {}
+    status, room, mount = os.fstat(fd), os.fstatvfs(fd), mounts.mount_of(pid, fd)
     return View(
         container=container,
         path=path,
         device=mounts.device_name(status.st_dev),
         inode=status.st_ino,
-        fstype=table[mount_id].fstype if mount_id in table else "",
+        fstype=mount.fstype if mount else "",
         size=room.f_blocks * room.f_frsize,
         used=(room.f_blocks - room.f_bfree) * room.f_frsize,
         readonly=bool(room.f_flag & os.ST_RDONLY),

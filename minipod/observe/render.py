@@ -1,4 +1,4 @@
-"""An Observation as text for a person and as JSON for a program. Pure."""
+"""An Observation as text for a person, and whatever was seen as JSON for a program. Pure."""
 
 from collections.abc import Sequence
 
@@ -6,21 +6,21 @@ import msgspec
 
 from minipod.kernel.process import NAMESPACES
 from minipod.observe.context import Observation, Process, View, Volume
+from minipod.observe.text import align, size
 
 _STATES = {"ended": "ended", "waiting": "not started"}
-_UNITS = ("", "Ki", "Mi", "Gi", "Ti", "Pi")
 
 
-def as_json(observation: Observation) -> str:
+def as_json(seen: msgspec.Struct) -> str:
     """Indented JSON, with a newline at its end."""
-    return msgspec.json.format(msgspec.json.encode(observation), indent=2).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(seen), indent=2).decode() + "\n"
 
 
 def as_table(observation: Observation, width: int = 80) -> str:
     """Namespaces, then volumes. Containers that don't fit into `width` columns get a table of their own below."""
     text = _namespaces(observation.processes, width)
     if observation.volumes:
-        text += "\n\n" + _align(_volume_lines(observation.volumes))
+        text += "\n\n" + align(_volume_lines(observation.volumes))
         text += "\n\n" + "\n".join(map(_verdict, observation.volumes))
     return text + "\n"
 
@@ -33,7 +33,7 @@ def _namespaces(processes: Sequence[Process], width: int) -> str:
         if not tables or (len(tables[-1]) > 1 and _width([*tables[-1], column]) > width):
             tables.append([head])
         tables[-1].append(column)
-    return "\n\n".join(_align(list(zip(*columns, strict=True))) for columns in tables)
+    return "\n\n".join(align(list(zip(*columns, strict=True))) for columns in tables)
 
 
 def _column(process: Process) -> list[str]:
@@ -76,21 +76,5 @@ def _verdict(volume: Volume) -> str:
     return f"{volume.name}: only in {seen[0]}"
 
 
-def size(count: int) -> str:
-    """Bytes as a short quantity, rounded down: 67108864 -> 64Mi."""
-    power = max((count.bit_length() - 1) // 10, 0) if count else 0
-    power = min(power, len(_UNITS) - 1)
-    return f"{count >> (10 * power)}{_UNITS[power]}"
-
-
 def _width(columns: Sequence[Sequence[str]]) -> int:
     return sum(max(map(len, column)) for column in columns) + 3 * (len(columns) - 1)
-
-
-def _align(lines: Sequence[Sequence[str]]) -> str:
-    """Columns three blanks apart, as kubectl prints them."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )

@@ -37,3 +37,26 @@ def sleeper(fork: Callable[[], int] = os.fork) -> int:
         while True:
             signal.pause()
     return pid
+
+
+def resident(prepare: Callable[[], Any]) -> int:
+    """The pid of a child that has done `prepare`, keeps what that returned, and then waits to be killed."""
+    reader, writer = os.pipe()
+    endless, ours = os.pipe()  # ours stays open: its end of file is our end, and then the child's
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(ours)
+            kept = prepare()
+            os.write(writer, b"ok")
+            os.read(endless, 1)  # not pause(2): seccomp's strict mode allows this one
+            os._exit(kept is None)
+        except BaseException:  # noqa: BLE001 - it is carried to the parent
+            os.write(writer, traceback.format_exc().encode())
+            os._exit(1)
+    os.close(writer)
+    os.close(endless)
+    with os.fdopen(reader, "rb", buffering=0) as file:
+        said = file.read(1 << 16)
+    assert said == b"ok", said.decode()
+    return pid

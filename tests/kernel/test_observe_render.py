@@ -5,7 +5,8 @@ import pytest
 
 from minipod.kernel.process import NAMESPACES
 from minipod.observe.context import Namespace, Observation, Process, View, Volume
-from minipod.observe.render import as_json, as_table, size
+from minipod.observe.render import as_json, as_table
+from minipod.observe.text import size
 
 
 def process(name: str, role="container", state="running", whose="pod") -> Process:
