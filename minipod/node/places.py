@@ -290,6 +290,13 @@ def remove(layout: Layout, hierarchies: Hierarchies) -> None:
         os.rmdir(run)
 
 
+def remove_unused(layout: Layout, hierarchies: Hierarchies) -> None:
+    """After a start that failed: as remove(), unless a pod has something there, or `run` isn't ours."""
+    pods = _entries(f"{layout.run}/pods") + _entries(f"{layout.lib}/pods")
+    if "boot_id" in _entries(layout.run) and not pods:
+        remove(layout, hierarchies)
+
+
 def _end_blank_supervisors(directory: str) -> None:
     """Those that the forge had ready. No pod is left: whatever is there never had one."""
     if not os.path.isdir(directory):

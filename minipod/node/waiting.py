@@ -1,10 +1,11 @@
 """When an applied pod has started, or can't: pure, but for the loop that waits for it to change."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from minipod.errors import NotFound
 from minipod.node.console import Console
 from minipod.node.hub import Watch
+from minipod.node.logs import find_status
 from minipod.node.node import Node
 from minipod.node.status import BadRequest
 from minipod.node.tables import pod_status
@@ -61,10 +62,10 @@ async def wait_running(node: Node, pod: Pod, container: str) -> Pod:
             now = node.objects.pod_by_uid(uid)
             if now is None:
                 raise NotFound("pods", pod.metadata.name)
-            found = next((each for each in now.status.container_statuses if each.name == container), None)
+            found = find_status(now, container)
             if found and _has_run(found):
                 return now
-            if problem := why_not(now):
+            if problem := why_not(now, container):
                 raise BadRequest(f"pod/{pod.metadata.name} {problem}")
             if await anext(watch, None) is None:
                 raise BadRequest("the node is stopping; the pod goes on starting")
@@ -94,14 +95,17 @@ def started(pod: Pod) -> bool:
     return all(container.name in ran for container in pod.spec.containers)
 
 
-def why_not(pod: Pod) -> str:
-    """Why the pod won't start by itself, or "" while it may."""
-    for kind, statuses in (
+def why_not(pod: Pod, awaited: str = "") -> str:
+    """Why the pod won't start by itself, or "" while it may. An ephemeral container only matters if it is `awaited`,
+    and then nothing else does."""
+    ephemeral = [each for each in pod.status.ephemeral_container_statuses if each.name == awaited]
+    others: tuple[tuple[str, Sequence[ContainerStatus]], ...] = (
         ("init container", pod.status.init_container_statuses),
         ("container", pod.status.container_statuses),
-    ):
+    )
+    for kind, statuses in (("ephemeral container", ephemeral),) if ephemeral else others:
         for status in statuses:
-            if problem := _stuck(status):
+            if problem := _stuck(status) or _gave_up(pod, status):
                 return f'{kind} "{status.name}" {problem}'
     if pod.status.phase not in _ENDED:
         return ""
@@ -125,6 +129,15 @@ def _stuck(status: ContainerStatus) -> str:
         said = f": {last.message.strip()}" if last.message else ""
         problem += f" (last: {last.reason}, exit code {last.exit_code}{said})"
     return problem
+
+
+def _gave_up(pod: Pod, status: ContainerStatus) -> str:
+    """A container that never ran and isn't tried again."""
+    own = next((each.restart_policy for each in pod.spec.containers if each.name == status.name), "")
+    ended = status.state.terminated
+    if not ended or ended.reason not in _NEVER_RAN or (own or pod.spec.restart_policy) != "Never":
+        return ""
+    return f"can't start: {ended.reason}" + (f": {ended.message.strip()}" if ended.message else "")
 
 
 def _has_run(status: ContainerStatus) -> bool:

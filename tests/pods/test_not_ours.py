@@ -2,17 +2,13 @@
 
 import json
 import os
-from collections.abc import Iterator
 
 import pytest
 
 from minipod.api import messages as m
-from minipod.api.channel import Channel
 from tests.support.faults import READY
-from tests.support.mechanism import CONTAINER, SANDBOX, SECOND, Mechanism, forge_beside, mechanism_of
-from tests.support.node import Node, mounted, pod
-
-STAYS = ("file ", "mount left behind: /run/netns tmpfs")
+from tests.support.mechanism import CONTAINER, SANDBOX, SECOND
+from tests.support.node import STAYS, Node, mounted, pod
 
 
 def live_and_die(node: Node) -> None:
@@ -108,9 +104,11 @@ def test_a_bridge_of_our_name_is_refused_and_survives(new_node):
     node = new_node()
     name = node.layout.bridge
     node.sh(f"ip link add {name} type bridge; ip addr add 10.9.9.9/24 dev {name}")
-    before = json.loads(node.sh(f"ip -j addr show {name}"))
+    everything, before = node.look(), json.loads(node.sh(f"ip -j addr show {name}"))
     assert f"bridge {name}" in refusal(node)
     assert json.loads(node.sh(f"ip -j addr show {name}")) == before
+    left = node.leaks(everything, STAYS)
+    assert not left, "\n".join(left)
     node.sh(f"ip link del {name}")
     live_and_die(node)
 
@@ -152,18 +150,6 @@ def test_a_folder_of_our_name_is_refused_and_survives(new_node, which):
 
 
 # --- names that the caller chose, and that somebody else has
-
-
-@pytest.fixture(scope="module")
-def forge(shared_node) -> Iterator[Channel]:
-    with forge_beside(shared_node) as forge:
-        yield forge
-
-
-@pytest.fixture
-def mechanism(forge, shared_node) -> Iterator[Mechanism]:
-    with mechanism_of(shared_node, forge) as mechanism:
-        yield mechanism
 
 
 def test_a_network_namespace_in_the_way_is_refused_and_survives(mechanism):
