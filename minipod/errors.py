@@ -39,10 +39,22 @@ class KernelError(MinipodError):
 
 
 class PlanError(MinipodError):
-    """An operation of a plan failed. `stage` and `index` say which one."""
+    """An operation of a plan failed. `stage` and `index` say which one.
 
-    def __init__(self, stage: str, index: int, command: str, cause: str) -> None:
+    `times` has what was done up to then, this operation included (index, start and duration in ns), `pid` who did it.
+    """
+
+    def __init__(
+        self,
+        stage: str,
+        index: int,
+        command: str,
+        cause: str,
+        times: tuple[tuple[int, int, int], ...] = (),
+        pid: int = 0,
+    ) -> None:
         self.stage, self.index, self.command, self.cause = stage, index, command, cause
+        self.times, self.pid = times, pid
         super().__init__(f"{cause}, while doing: {command} ({stage}, operation {index})")
 
 

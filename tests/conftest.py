@@ -52,8 +52,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     before = session.config.stash.get(_BEFORE, None)
     if before is None or session.config.option.collectonly:
         return
-    seconds = float(os.environ.get("MINIPOD_LEAK_SECONDS", "5"))
-    leaks = host.leaks(before, lambda: host.snapshot(only_ours=True), seconds)
+    leaks = host.leaks(before, lambda: host.snapshot(only_ours=True))
     session.config.stash[_LEAKS] = leaks
     if leaks and not os.environ.get("MINIPOD_SHARED_HOST"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -3,6 +3,7 @@
 import array
 import os
 import socket
+import sys
 
 from minipod.errors import Unreachable
 
@@ -65,6 +66,11 @@ class Channel:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
         return packet, list(fds)
+
+    def peer(self) -> int:
+        """The pid of who made the other end, as it was then (SO_PEERCRED, unix(7))."""
+        credentials = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        return int.from_bytes(credentials[:4], sys.byteorder)
 
     def close(self) -> None:
         self.sock.close()

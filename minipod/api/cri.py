@@ -74,6 +74,7 @@ class ContainerConfig(Record, frozen=True):
     stdin: bool = False  # keep standard input open for Attach
     stdin_once: bool = False  # until the first one that asks for it has gone
     tty: bool = False  # a terminal instead of pipes
+    pid_target: str = ""  # id of the container whose PID namespace it joins (CRI: NamespaceMode TARGET)
     image_id: str = ""
 
 
@@ -113,6 +114,17 @@ class RuntimeStatus(Record, frozen=True):
     containers: tuple[ContainerInfo, ...] = ()
 
 
+class ContainerStats(Record, frozen=True):
+    """What a running container has used and uses; None where this host has no controller that counts it."""
+
+    id: str
+    at: float  # seconds since the epoch
+    cpu_usec: int | None = None
+    memory_bytes: int | None = None
+    working_set_bytes: int | None = None
+    pids: int | None = None
+
+
 class Timing(Record, frozen=True):
     """One executed operation of a plan. Times are CLOCK_MONOTONIC nanoseconds."""
 
@@ -124,3 +136,5 @@ class Timing(Record, frozen=True):
     start: int
     duration: int
     error: str = ""
+    where: str = ""  # of the stage: supervisor, child or netlink
+    op: str = ""  # the operation's class, with its module; empty: the process was killed, nobody knows where

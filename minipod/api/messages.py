@@ -17,7 +17,16 @@ from typing import Literal
 
 import msgspec
 
-from minipod.api.cri import ContainerConfig, ContainerInfo, Record, RuntimeStatus, SandboxConfig, Timing
+from minipod.api.cri import (
+    ContainerConfig,
+    ContainerInfo,
+    ContainerStats,
+    Record,
+    Resources,
+    RuntimeStatus,
+    SandboxConfig,
+    Timing,
+)
 from minipod.kernel.cgroups import Hierarchies
 from minipod.names import Layout, layout
 from minipod.spec.types import Event, Pod, PodStatus
@@ -77,6 +86,26 @@ class RemoveContainer(Message, frozen=True):
     id: str
 
 
+class UpdateResources(Message, frozen=True):
+    """Other limits for a running container; what is 0 stays as it is. Not remembered over a restart: that is another
+    container."""
+
+    id: str
+    resources: Resources
+
+
+class ReopenLog(Message, frozen=True):
+    """Go on in a new file: somebody has renamed the log of a running container."""
+
+    id: str
+
+
+class Stats(Message, frozen=True):
+    """Ask for a ContainerStats."""
+
+    id: str = ""  # empty: of every container that runs
+
+
 class Exec(Message, frozen=True):
     """Run a command in a running container.
 
@@ -104,6 +133,49 @@ class Attach(Message, frozen=True):
     columns: int = 0
 
 
+class PortForward(Message, frozen=True):
+    """Connect to a TCP port on the localhost of a sandbox.
+
+    With a descriptor: a stream socket, on which the connection itself comes back. See runtime/forward.py.
+    """
+
+    sandbox: str  # id; empty: the one that is ready
+    port: int
+
+
+class Step(Message, frozen=True):
+    """Run the next `count` operations of a build that is stopped, and stop again.
+
+    With a descriptor: a packet socket on which a Done with a Build comes for every stage that is left behind and, as
+    the last word, for the place where it is stopped again, or that it isn't; or Failed if an operation failed.
+    """
+
+    count: int = 1
+
+
+class Continue(Message, frozen=True):
+    """Go on with a build that is stopped, to its end. With a descriptor, as Step."""
+
+
+class AwaitStop(Message, frozen=True):
+    """Ask where the build is stopped, or to be told when it is. With a descriptor, as Step."""
+
+
+class Enter(Message, frozen=True):
+    """Run a program of the host in the namespaces and the root of a build that is stopped.
+
+    With a descriptor, as Exec.
+    """
+
+    program: str  # path on the host; linked statically, as there may be no library where it runs
+    argv: tuple[str, ...]
+    prompt: str = ""  # PS1
+    stdin: bool = False
+    tty: bool = False
+    rows: int = 0
+    columns: int = 0
+
+
 class Status(Message, frozen=True):
     """Ask for a RuntimeStatus."""
 
@@ -114,6 +186,12 @@ class Trace(Message, frozen=True):
 
 class Subscribe(Message, frozen=True):
     """Send every Notice on this channel from now on, beginning with the present status."""
+
+
+class Update(Message, frozen=True):
+    """The pod's object as it is now: an ephemeral container more, a condition that somebody else has set."""
+
+    pod: Pod
 
 
 class Delete(Message, frozen=True):
@@ -130,23 +208,50 @@ Request = (
     | StartContainer
     | StopContainer
     | RemoveContainer
+    | UpdateResources
+    | ReopenLog
+    | Stats
     | Exec
     | Attach
+    | PortForward
+    | Step
+    | Continue
+    | AwaitStop
+    | Enter
     | Status
     | Trace
     | Subscribe
+    | Update
     | Delete
 )
+
+# Those that come with a socket of the asker's, on which everything else is said.
+WithSocket = Exec | Attach | PortForward | Enter | Step | Continue | AwaitStop
 
 # --- replies ---------------------------------------------------------------------------------------------------
 
 
+class Build(Record, frozen=True):
+    """How far a build that stops has come."""
+
+    done: tuple[str, ...] = ()  # the commands since the last word about it
+    stage: str = ""  # where it is stopped: before operation `index`; empty: it isn't
+    index: int = 0
+    word: str = ""  # the operation's, e.g. pivot_root
+    command: str = ""  # ... and its command
+    pid: int = 0  # of the process that is stopped; 0: the supervisor itself
+    over: bool = False  # it isn't stopped, and has gone on as far as it could
+    armed: bool = False  # ... but it will stop before its next operation
+
+
 class Done(Message, frozen=True):
-    """It is so now (or was already). `status` answers Status, `timings` answers Trace and NetStage."""
+    """It is so now (or was already). `status` answers Status, `stats` Stats, `timings` Trace and NetStage."""
 
     status: RuntimeStatus | None = None
     timings: tuple[Timing, ...] = ()
     exit_code: int | None = None
+    stats: tuple[ContainerStats, ...] = ()
+    build: Build | None = None
 
 
 class Failed(Message, frozen=True):
@@ -192,11 +297,11 @@ Notice = PodChanged | EventHappened | ContainerChanged | PodEnded
 
 
 class Door(Record, frozen=True):
-    """Where the process that runs a plan is to be failed or killed: fault injection."""
+    """Where the process that runs a plan is to stop before an operation, or to be failed or killed there."""
 
-    stage: str  # e.g. sandbox/pause, container/app
+    stage: str  # e.g. sandbox/pause, container/app; for a stop "" is whichever stage comes next
     index: int
-    action: Literal["fail", "kill-before", "kill-after"]
+    action: Literal["fail", "kill-before", "kill-after", "stop"]
 
 
 class Settings(Record, frozen=True):
@@ -205,6 +310,7 @@ class Settings(Record, frozen=True):
     emptydir_medium: Literal["tmpfs", "disk"] = "tmpfs"
     layers: Literal["disk", "tmpfs"] = "disk"  # where writable layers are kept
     backoff_scale: float = 1.0  # 1: the kubelet's 10 s to 300 s
+    silent_after: float = 40.0  # seconds until a supervisor that doesn't answer is told of
     log_max_bytes: int = 10 << 20
     log_max_files: int = 5
 

@@ -21,6 +21,7 @@ def run(args: Args) -> int:
         [
             ("namespace", args.text("namespace")),
             ("wait", "true" if args.on("wait") else ""),
+            ("break", args.text("break-at")),
             ("source", source),
         ],
     )
@@ -31,7 +32,7 @@ COMMAND = Command(
     "apply",
     "Create pods from manifests",
     run,
-    usage=("apply -f FILE|FOLDER|- [--wait] [flags]",),
+    usage=("apply -f FILE|FOLDER|- [--wait] [flags]", "apply -f FILE --break-at PLACE"),
     about="Every document of every file is checked before anything is created. Applying the same manifest again\n"
     "changes nothing. In folders, *.yaml, *.yml and *.json are read.",
     examples=(
@@ -41,10 +42,15 @@ COMMAND = Command(
         ),
         ("Everything in a folder", "minipod apply -f examples/"),
         ("From standard input, into a namespace", "cat examples/hello.yaml | minipod apply -n lab -f -"),
+        (
+            "Stop before the container's program runs: see step, continue and enter",
+            "minipod apply -f examples/hello.yaml --break-at exec",
+        ),
     ),
     options=(
         Option("filename", "File, folder, or - for standard input; repeatable", "f", "FILE", "file"),
         Option("wait", "Return when every container has started or the pod has ended"),
+        Option("break-at", "Stop there: sandbox, STAGE, OP, STAGE:OP or STAGE:INDEX", "", "PLACE"),
     ),
     words=("file",),
 )

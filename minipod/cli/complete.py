@@ -97,7 +97,8 @@ def _containers(pod: str, before: list[str]) -> list[str]:
     spec = _get(f"/api/v1/namespaces/{client.quote(_namespace(before))}/pods/{client.quote(pod)}").get(
         "spec", {}
     )
-    return [one["name"] for part in ("initContainers", "containers") for one in spec.get(part, [])]
+    parts = ("initContainers", "containers", "ephemeralContainers")
+    return [one["name"] for part in parts for one in spec.get(part, [])]
 
 
 def _get(where: str) -> "dict[str, Any]":

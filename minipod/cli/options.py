@@ -11,8 +11,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 VERBS = {  # in the order and groups of the help text
-    "Pods": ("apply", "run", "get", "describe", "events", "logs", "exec", "attach", "wait", "delete"),
-    "What a pod is": ("observe",),
+    "Pods": (
+        "apply",
+        "run",
+        "get",
+        "describe",
+        "events",
+        "logs",
+        "exec",
+        "attach",
+        "debug",
+        "port-forward",
+        "cp",
+        "top",
+        "wait",
+        "delete",
+    ),
+    "What a pod is": ("observe", "plan", "trace", "step", "continue", "enter"),
     "This machine": ("image", "node"),
     "Other": ("version", "completion", "help"),
 }
@@ -111,7 +126,8 @@ class Args:
 def load(verb: str) -> Command:
     """The COMMAND of a verb's module, the only one that is imported; UsageError for a word that is none."""
     if any(verb in group for group in VERBS.values()) or verb == "__complete":
-        name = f"minipod.cli.{verb.lstrip('_')}"
+        # A keyword is no name for a module.
+        name = f"minipod.cli.{'continue_' if verb == 'continue' else verb.lstrip('_').replace('-', '_')}"
         __import__(name)
         command: Command = sys.modules[name].COMMAND
         return command

@@ -52,7 +52,7 @@ def pod(args: Args) -> "dict[str, Any]":
         raise UsageError(f'invalid restart policy: "{policy}"; write {", ".join(_POLICIES)}', args.verb)
     container: dict[str, Any] = {"name": name, "image": image}
     if args.all("env"):
-        container["env"] = [_variable(text, args) for text in args.all("env")]
+        container["env"] = [variable(text, args) for text in args.all("env")]
     if args.text("port"):
         container["ports"] = [{"containerPort": int(args.number("port"))}]
     if args.text("image-pull-policy"):
@@ -67,7 +67,8 @@ def pod(args: Args) -> "dict[str, Any]":
     return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
 
 
-def _variable(text: str, args: Args) -> dict[str, str]:
+def variable(text: str, args: Args) -> dict[str, str]:
+    """The variable of `--env NAME=VALUE`. Raises UsageError."""
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise UsageError(f"invalid env: {text}: write --env NAME=VALUE", args.verb)

@@ -254,6 +254,18 @@ class Usage(msgspec.Struct, frozen=True):
     oom_kills: int | None
 
 
+def working_set(hierarchies: Hierarchies, cgroup: str) -> int | None:
+    """Bytes that couldn't be taken back at once: what is charged, less file pages not used lately. None without a
+    memory controller.
+
+    Source: setMemoryStats of cadvisor's container/libcontainer/handler.go, from which kubelet and kubectl top have it.
+    """
+    memory, on_v2 = hierarchies.directory("memory", cgroup), "memory" in hierarchies.v2_controllers
+    charged = _number(f"{memory}/{'memory.current' if on_v2 else 'memory.usage_in_bytes'}")
+    inactive = _number(f"{memory}/memory.stat", "inactive_file" if on_v2 else "total_inactive_file")
+    return None if charged is None else max(0, charged - (inactive or 0))
+
+
 def usage(hierarchies: Hierarchies, cgroup: str) -> Usage:
     """Read the counters of `cgroup`. `oom_kills` counts processes of it (v2: and below it) killed for memory.
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from minipod.api.messages import Door, Settings
 from minipod.errors import BadManifest, Invalid, MinipodError
-from minipod.node import status
+from minipod.node import breakpoints, mirror, status
 from minipod.node.console import Console
 from minipod.node.get import flag
 from minipod.node.manifests import items, split
@@ -61,16 +61,17 @@ async def apply(request: web.Request, console: Console) -> int:
     text = await body(request)
     asked_at = time.monotonic_ns()
     checked = check(text, query.get("source") or "-", query.get("namespace", ""))
-    at = door(query)
+    pods, place = [each.pod for each in checked], query.get("break", "")
+    doors = breakpoints.doors(pods, place, node.facts) if place else _faults(pods, door(query))
     for each in checked:
         for note in (*each.notes, *tmpfs_warnings(each.pod, node.facts.settings)):
             console.err(f"Warning: {note}")
     with node.objects.watch(lambda change: change.object.kind == "Pod") as watch:
-        pods, errors = await node.whole(
-            _carry_out(node, [each.pod for each in checked], at, asked_at, console)
-        )
+        pods, errors = await node.whole(_carry_out(node, pods, doors, asked_at, console))
         for error in errors:
             console.err(status.as_text(error))
+        if place and not errors and not await breakpoints.wait_stopped(node, pods, watch, console):
+            return 1
         if errors or not flag(query.get("wait")):
             return int(bool(errors))
         await console.flush()
@@ -86,7 +87,11 @@ async def create(node: Node, pod: Pod, at: Door | None = None) -> Pod:
 
 async def body(request: web.Request) -> str:
     """The request's text; raises BadManifest for what isn't UTF-8."""
-    raw = await request.read()
+    return text_of(await request.read())
+
+
+def text_of(raw: bytes) -> str:
+    """Raises BadManifest for what isn't UTF-8."""
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -103,6 +108,10 @@ def door(query: Any) -> Door | None:
         return msgspec.convert({"stage": stage, "index": int(index), "action": action}, Door)
     except (ValueError, msgspec.ValidationError) as error:
         raise status.BadQuery(f"fault must be STAGE:INDEX:ACTION, not {text}: {error}") from None
+
+
+def _faults(pods: list[Pod], at: Door | None) -> dict[breakpoints.Key, Door]:
+    return {breakpoints.key(pod): at for pod in pods} if at else {}
 
 
 # --- checking --------------------------------------------------------------------------------------------------------
@@ -180,7 +189,7 @@ def tmpfs_warnings(pod: Pod, settings: Settings) -> Iterator[str]:
 
 
 async def _carry_out(
-    node: Node, pods: list[Pod], at: Door | None, asked_at: int, console: Console
+    node: Node, pods: list[Pod], doors: dict[breakpoints.Key, Door], asked_at: int, console: Console
 ) -> tuple[list[Pod], list[MinipodError]]:
     """Create or update; returns the pods as they are in the store, and what went wrong when they were started."""
     done: list[Pod] = []
@@ -199,7 +208,7 @@ async def _carry_out(
     errors: list[MinipodError] = []
     for pod in created:
         try:
-            await node.pods.start(pod, at, asked_at)
+            await node.pods.start(pod, doors.get(breakpoints.key(pod)), asked_at)
         except MinipodError as error:
             errors.append(error)
     return done, errors
@@ -209,6 +218,7 @@ def _step(node: Node, pod: Pod) -> _Step:
     """Compare with what is there; raises Invalid for a change that isn't possible."""
     meta = pod.metadata
     there = node.objects.find_pod(meta.namespace, meta.name)
+    mirror.refuse(pod, there)
     if there is None:
         return _Step("created", pod)
     before, after = _decoder.decode(node.objects.applied(there.metadata.uid)), Applied.of(pod)

@@ -10,6 +10,7 @@ from minipod.node import selector, status
 from minipod.node.console import Console
 from minipod.node.get import flag
 from minipod.node.manifests import items, read_sources
+from minipod.node.mirror import is_mirror
 from minipod.node.node import NODE, Node
 from minipod.spec.types import Pod
 
@@ -24,6 +25,11 @@ class _Target(NamedTuple):
 
 
 async def delete_pod(node: Node, pod: Pod, grace: int | None) -> Pod:
+    """End a pod. Of a static one only the object goes, and comes back: as in Kubernetes, its containers run on."""
+    return node.objects.recreate(pod) if is_mirror(pod) else await end_pod(node, pod, grace)
+
+
+async def end_pod(node: Node, pod: Pod, grace: int | None) -> Pod:
     """Mark the pod Terminating and tell its supervisor. Returns the object as it is now."""
     if grace is None:
         own = pod.spec.termination_grace_period_seconds

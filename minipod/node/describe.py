@@ -128,6 +128,10 @@ def _status(meta: Value, state: Value, now: float) -> Lines:
 
 def _tail(pod: Value, tmpfs: bool) -> Lines:
     conditions = pod.get("status", {}).get("conditions", ())
+    if gates := pod["spec"].get("readinessGates"):
+        told = {each["type"]: each["status"] for each in conditions}
+        yield from ["Readiness Gates:", "  Type\tStatus"]
+        yield from (f"  {gate['conditionType']} \t{told.get(gate['conditionType'], NONE)} " for gate in gates)
     if conditions:
         yield from ["Conditions:", "  Type\tStatus"]
         yield from (f"  {each['type']} \t{each['status']} " for each in conditions)

@@ -65,21 +65,28 @@ def choose(pod: Pod, wanted: str) -> tuple[str, str]:
     """The container, and what to say about the choice if nobody made it; raises BadRequest for one that isn't there."""
     names = [each.name for each in pod.spec.containers]
     init = [each.name for each in pod.spec.init_containers]
+    ephemeral = [each.name for each in pod.spec.ephemeral_containers]
     if wanted:
-        if wanted not in (*names, *init):
+        if wanted not in (*names, *init, *ephemeral):
             raise status.BadRequest(f"container {wanted} is not valid for pod {pod.metadata.name}")
         return wanted, ""
     default = pod.metadata.annotations.get(_DEFAULT, "")
     if default in names:
         return default, ""
-    if len(names) + len(init) == 1:
+    if len(names) + len(init) + len(ephemeral) == 1:
         return names[0], ""
-    listed = ", ".join((*names, *(f"{name} (init)" for name in init)))
+    marked = (*(f"{name} (init)" for name in init), *(f"{name} (ephem)" for name in ephemeral))
+    listed = ", ".join((*names, *marked))
     return names[0], f'Defaulted container "{names[0]}" out of: {listed}'
 
 
 def find_status(pod: Pod, container: str) -> ContainerStatus | None:
-    statuses = (*pod.status.container_statuses, *pod.status.init_container_statuses)
+    told = pod.status
+    statuses = (
+        *told.container_statuses,
+        *told.init_container_statuses,
+        *told.ephemeral_container_statuses,
+    )
     return next((each for each in statuses if each.name == container), None)
 
 

@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from minipod.errors import Conflict, NotFound
+from minipod.node import told
 from minipod.node.hub import AnyObject, Change, Hub, Watch
 from minipod.node.store import Row, Store
 from minipod.spec.qos import qos_class
@@ -128,6 +129,14 @@ class Objects:
         meta = replace(meta, deletion_timestamp=deadline, deletion_grace_period_seconds=grace)
         return self.update(replace(pod, metadata=meta))
 
+    def recreate(self, pod: Pod) -> Pod:
+        """The object goes and comes back at once; what it is about is as it was."""
+        applied = self._applied[pod.metadata.uid]
+        self._write("DELETED", pod)
+        return self._write(
+            "ADDED", replace(pod, metadata=replace(pod.metadata, creation_timestamp=now())), applied
+        )
+
     def _write(self, type_: str, obj: Object, applied: bytes = b"") -> Object:
         obj, row = self._row(type_, obj, self._store.version + 1, applied)
         self._store.write((row,))
@@ -169,9 +178,20 @@ class Objects:
         return list(self._pods.values())
 
     def pod_changed(self, uid: str, status: PodStatus) -> None:
-        """The pod's status is now `status`, whole."""
+        """The pod's status is now `status`, but for the conditions that others have set."""
         pod = self.pod_by_uid(uid)
-        if pod and pod.status != status:
+        if pod:
+            self._status_is(pod, told.merged(status, pod.status))
+
+    def pod_unknown(self, uid: str, reason: str, message: str, phase: str = "") -> None:
+        """Nobody can tell at the moment how the pod is; with `phase` Unknown, not even that."""
+        pod = self.pod_by_uid(uid)
+        if pod:
+            self._status_is(pod, told.unknown(pod.status, reason, message, now(), phase))
+            self.event_happened(uid, Event(reason=reason, message=message, type="Warning"))
+
+    def _status_is(self, pod: Pod, status: PodStatus) -> None:
+        if pod.status != status:
             self.update(replace(pod, status=status))
 
     def event_happened(self, uid: str, event: Event) -> None:

@@ -7,6 +7,7 @@ a new node finds the supervisors of the old one by their sockets and locks.
 
 import asyncio
 import collections
+import contextlib
 import logging
 import os
 from typing import Any, Protocol
@@ -33,6 +34,7 @@ class Listener(Protocol):
     """Who keeps the objects."""
 
     def pod_changed(self, uid: str, status: PodStatus) -> None: ...
+    def pod_unknown(self, uid: str, reason: str, message: str, phase: str = "") -> None: ...
     def event_happened(self, uid: str, event: Event) -> None: ...
     def pod_gone(self, uid: str) -> None: ...
     def pods(self) -> list[Pod]: ...
@@ -46,6 +48,8 @@ class Running:
         self.ended = False  # said PodEnded
         # Requests that are still to be answered, in their order. Whoever asked may have gone away meanwhile.
         self.asked: collections.deque[asyncio.Future[m.Reply]] = collections.deque()
+        self.waiting_since = 0.0  # of the first of them, or since it said something; on the loop's clock
+        self.silent = False
 
 
 class Pods:
@@ -79,6 +83,7 @@ class Pods:
         for pod in wanted.values():
             if not self._find(pod):
                 self._spawn(self._revive(pod))
+        self._spawn(self._listen_for_silence())
 
     async def close(self) -> None:
         """End the helpers. Pods go on."""
@@ -109,6 +114,13 @@ class Pods:
             return
         self._spawn(self._see_it_heard(running, answer))
 
+    async def update(self, pod: Pod) -> None:
+        """Tell the supervisor what the object is now; returns at once. One that isn't there is told later."""
+        running = self._running.get(pod.metadata.uid)
+        if running:
+            with contextlib.suppress(Unreachable):
+                self._send(running, m.Update(pod))
+
     async def _see_it_heard(self, running: Running, answer: asyncio.Future[m.Reply]) -> None:
         """Kill a supervisor that is alive but doesn't hear that its pod shall end."""
         uid = running.pod.metadata.uid
@@ -119,7 +131,7 @@ class Pods:
             if self._running.get(uid) is running and supervisor_id:
                 fence.kill(f"{self.facts.cgroups.v2}/{self.facts.layout.supervisor_cgroup(supervisor_id)}")
 
-    async def exec(self, uid: str, request: m.Exec | m.Attach, sock_fd: int) -> None:
+    async def exec(self, uid: str, request: m.WithSocket, sock_fd: int) -> None:
         """Hand the asker's socket to the supervisor. Raises MinipodError if it refuses."""
         await self._ask(self._of(uid), request, (sock_fd,))
 
@@ -127,6 +139,10 @@ class Pods:
         """The pids of pause and of the containers, from the mechanism itself."""
         status = (await self._ask(self._of(uid), m.Status())).status
         return status or cri.RuntimeStatus()
+
+    async def trace(self, uid: str) -> tuple[cri.Timing, ...]:
+        """What was done for the pod, from its supervisor."""
+        return (await self._ask(self._of(uid), m.Trace())).timings
 
     async def status(self) -> dict[str, Any]:
         """For `node status`."""
@@ -165,6 +181,7 @@ class Pods:
         try:
             running = Running(pod, Channel.connect(f"{here}/supervisor.sock"))
             self._send(running, m.Subscribe())
+            self._send(running, m.Update(pod))  # an earlier node may not have come to tell it
         except Unreachable:
             return False
         self._listen(running)
@@ -191,6 +208,9 @@ class Pods:
         if not packet:
             self._disconnected(running)
             return
+        running.waiting_since = asyncio.get_running_loop().time()
+        if running.silent:
+            self._speaks_again(running)
         message = m.notices.decode(packet)
         match message:
             case m.PodChanged():
@@ -228,8 +248,11 @@ class Pods:
         self, running: Running, request: m.Message, fds: tuple[int, ...] = ()
     ) -> asyncio.Future[m.Reply]:
         """What will be the answer. Raises Unreachable."""
+        loop = asyncio.get_running_loop()
         running.channel.send(m.encode(request), fds)
-        answer = asyncio.get_running_loop().create_future()
+        if not running.asked:
+            running.waiting_since = loop.time()
+        answer = loop.create_future()
         running.asked.append(answer)
         return answer
 
@@ -237,6 +260,31 @@ class Pods:
         answer = running.asked.popleft()
         if not answer.done():  # else nobody waits for it any more
             answer.set_result(reply)
+
+    # --- when a supervisor says nothing -------------------------------------------------------------------------
+
+    async def _listen_for_silence(self) -> None:
+        """Ask every supervisor now and then, if nothing else is asked. Whoever doesn't answer is left alone: it may be
+        stopped, or waiting for a disk, and its containers run. But nobody knows how."""
+        after = self.facts.settings.silent_after
+        while True:
+            await asyncio.sleep(after / 4)
+            now = asyncio.get_running_loop().time()
+            for running in list(self._running.values()):
+                if not running.asked:
+                    with contextlib.suppress(Unreachable):
+                        self._send(running, m.Status())
+                elif not running.silent and now - running.waiting_since > after:
+                    running.silent = True
+                    text = f"The pod's supervisor is alive, but hasn't answered for {after:g} s"
+                    self.listener.pod_unknown(running.pod.metadata.uid, "SupervisorSilent", text)
+
+    def _speaks_again(self, running: Running) -> None:
+        running.silent = False
+        event = Event(reason="SupervisorAnswers", message="The pod's supervisor answers again", type="Normal")
+        self.listener.event_happened(running.pod.metadata.uid, event)
+        with contextlib.suppress(Unreachable):
+            self._send(running, m.Subscribe())  # it tells what it told last, which is no longer what is known here
 
     # --- when a supervisor ends ---------------------------------------------------------------------------------
 
@@ -271,7 +319,9 @@ class Pods:
         deaths = self._deaths[uid] = self._deaths.get(uid, 0) + 1
         if deaths > 1:
             await asyncio.sleep(min(0.1 * 2**deaths, _RELAUNCH_MAX))
-        while not await self._fence(uid, pod, for_good=False):  # noqa: ASYNC110
+        while not await self._fence(uid, pod, for_good=False):
+            text = "The pod's supervisor died, and what it had can't be cleared away yet; the node's log says why"
+            self.listener.pod_unknown(uid, "SupervisorLost", text, "Unknown")
             await asyncio.sleep(1)
         began = os.path.exists(  # noqa: ASYNC240  # one stat of a local file
             f"{self.facts.layout.pod_lib(uid)}/journal"

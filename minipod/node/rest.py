@@ -1,21 +1,22 @@
 """The Kubernetes-shaped API: pods and events below /api/v1, for curl and programs."""
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from minipod import __version__
-from minipod.api.messages import Attach, Exec
+from minipod.api.messages import Attach, Exec, PortForward
 from minipod.errors import BadManifest, MinipodError
-from minipod.node import apply, logs, selector, status, waiting
+from minipod.node import apply, logs, mirror, selector, status, waiting
 from minipod.node.delete import delete_pod, number
 from minipod.node.get import flag
 from minipod.node.hub import AnyObject, Change
 from minipod.node.node import NODE
-from minipod.spec.types import Event, Pod
+from minipod.spec.types import ContainerStatus, Event, Pod
 
 
 def reply(value: Any, code: int = 200) -> web.Response:
@@ -53,7 +54,7 @@ async def list_pods(request: web.Request) -> web.StreamResponse:
 
 async def get_pod(request: web.Request) -> web.Response:
     """GET /api/v1/namespaces/{ns}/pods/{name}"""
-    return reply(_pod(request))
+    return reply(pod_of(request))
 
 
 async def create_pod(request: web.Request) -> web.Response:
@@ -62,6 +63,7 @@ async def create_pod(request: web.Request) -> web.Response:
     checked = apply.check(await apply.body(request), "body", namespace)
     if len(checked) != 1:
         raise BadManifest(f"one pod at a time, not {len(checked)}")
+    mirror.refuse(checked[0].pod)
     pod = await node.whole(apply.create(node, checked[0].pod, apply.door(request.query)))
     return reply(pod, 201)
 
@@ -70,10 +72,11 @@ async def delete(request: web.Request) -> web.Response:
     """DELETE /api/v1/namespaces/{ns}/pods/{name}"""
     node = request.app[NODE]
     grace = number(request.query.get("gracePeriodSeconds"), "gracePeriodSeconds")
-    return reply(await node.whole(delete_pod(node, _pod(request), grace)))
+    return reply(await node.whole(delete_pod(node, pod_of(request), grace)))
 
 
-def _pod(request: web.Request) -> Pod:
+def pod_of(request: web.Request) -> Pod:
+    """The pod that the address names. Raises NotFound."""
     return request.app[NODE].objects.pod(request.match_info["namespace"], request.match_info["name"])
 
 
@@ -135,7 +138,7 @@ def _line(change: Change) -> bytes:
 
 async def log(request: web.Request) -> web.StreamResponse:
     """GET /api/v1/namespaces/{ns}/pods/{name}/log"""
-    pod, wish = _pod(request), logs.LogRequest.of(request.query)
+    pod, wish = pod_of(request), logs.LogRequest.of(request.query)
     container, _ = logs.choose(pod, wish.container)
     pieces = logs.read_log(request.app[NODE], pod, container, wish)
     response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
@@ -151,7 +154,7 @@ _SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrad
 
 async def exec_(request: web.Request) -> web.StreamResponse:
     """POST /api/v1/namespaces/{ns}/pods/{name}/exec: the client's socket becomes the supervisor's."""
-    query, pod = request.query, _pod(request)
+    query, pod = request.query, pod_of(request)
     argv = tuple(query.getall("command", ()))
     if not argv:
         raise status.BadRequest("you must specify at least one command for the container")
@@ -168,7 +171,7 @@ async def exec_(request: web.Request) -> web.StreamResponse:
 
 async def attach(request: web.Request) -> web.StreamResponse:
     """POST /api/v1/namespaces/{ns}/pods/{name}/attach: likewise; with `wait`, as soon as the container runs."""
-    query, pod, node = request.query, _pod(request), request.app[NODE]
+    query, pod, node = request.query, pod_of(request), request.app[NODE]
     if flag(query.get("wait")):
         pod = await waiting.wait_running(node, pod, query.get("container") or pod.spec.containers[0].name)
     wish = Attach(
@@ -180,8 +183,24 @@ async def attach(request: web.Request) -> web.StreamResponse:
     return await _hand_over(request, pod, wish)
 
 
-async def _hand_over(request: web.Request, pod: Pod, wish: Exec | Attach) -> web.StreamResponse:
-    node, transport = request.app[NODE], request.transport
+async def port_forward(request: web.Request) -> web.StreamResponse:
+    """POST /api/v1/namespaces/{ns}/pods/{name}/portforward?ports=N: likewise, for one connection to that port."""
+    pod, port = pod_of(request), number(request.query.get("ports"), "ports") or 0
+    if not 0 < port < 1 << 16:
+        raise status.BadRequest(f"a port is a number from 1 to 65535, not {port}")
+    return await _hand_over(request, pod, PortForward("", port))
+
+
+async def _hand_over(request: web.Request, pod: Pod, wish: Exec | Attach | PortForward) -> web.StreamResponse:
+    with upgraded(request) as fd:
+        await request.app[NODE].pods.exec(pod.metadata.uid, wish, fd)
+    return web.Response()
+
+
+@contextlib.contextmanager
+def upgraded(request: web.Request) -> Iterator[int]:
+    """The client's connection, on which no HTTP is spoken any more; what goes wrong now is told as `error TEXT`."""
+    transport = request.transport
     if request.headers.get("Upgrade", "").lower() != "minipod-streams":
         raise status.BadRequest("this needs the headers Connection: Upgrade and Upgrade: minipod-streams")
     if transport is None:
@@ -190,40 +209,38 @@ async def _hand_over(request: web.Request, pod: Pod, wish: Exec | Attach) -> web
     fd = os.dup(transport.get_extra_info("socket").fileno())
     try:
         os.write(fd, _SWITCHING)  # nothing was sent on this connection yet: it fits
-        try:
-            await node.pods.exec(pod.metadata.uid, wish, fd)
-        except MinipodError as error:
-            os.write(fd, f"error {error}\n".encode())
+        yield fd
+    except MinipodError as error:
+        os.write(fd, f"error {error}\n".encode())
     finally:
         os.close(fd)
     transport.abort()  # without a shutdown(2) of the connection
-    return web.Response()
 
 
 def running_container(pod: Pod, name: str, act: str = "exec into") -> str:
     """The container to act in, the first by default; raises BadRequest if it doesn't run."""
-    known = [each.name for each in (*pod.spec.containers, *pod.spec.init_containers)]
+    spec = pod.spec
+    known = [each.name for each in (*spec.containers, *spec.init_containers, *spec.ephemeral_containers)]
     name = name or known[0]
     if name not in known:
         raise status.BadRequest(
             f"container {name} is not valid for pod {pod.metadata.name} out of: {', '.join(known)}"
         )
-    statuses = (*pod.status.container_statuses, *pod.status.init_container_statuses)
-    if not any(each.name == name and each.state.running for each in statuses):
+    found = logs.find_status(pod, name)
+    if not found or not found.state.running:
         if pod.status.phase in ("Succeeded", "Failed"):
             raise status.BadRequest(
                 f"cannot {act} a container in a completed pod; current phase is {pod.status.phase}"
             )
         raise status.BadRequest(
-            f'container "{name}" in pod "{pod.metadata.name}" isn\'t running: it is {_state(pod, name)}'
+            f'container "{name}" in pod "{pod.metadata.name}" isn\'t running: it is {_state(found)}'
         )
     return name
 
 
-def _state(pod: Pod, name: str) -> str:
-    for each in (*pod.status.container_statuses, *pod.status.init_container_statuses):
-        if each.name == name and each.state.terminated:
-            return f"terminated ({each.state.terminated.reason})"
-        if each.name == name and each.state.waiting:
-            return f"waiting ({each.state.waiting.reason})"
+def _state(found: ContainerStatus | None) -> str:
+    if found and found.state.terminated:
+        return f"terminated ({found.state.terminated.reason})"
+    if found and found.state.waiting:
+        return f"waiting ({found.state.waiting.reason})"
     return "waiting"

@@ -8,7 +8,26 @@ from aiohttp import web
 
 from minipod.api.channel import short_path
 from minipod.errors import MinipodError
-from minipod.node import actions, apply, delete, describe, get, images, logs, rest, status, wait
+from minipod.node import (
+    actions,
+    apply,
+    conditions,
+    copy,
+    delete,
+    describe,
+    ephemeral,
+    get,
+    images,
+    logs,
+    observe,
+    plan,
+    rest,
+    status,
+    stepping,
+    top,
+    trace,
+    wait,
+)
 from minipod.node.console import Handler, on_console
 from minipod.node.node import NODE, Node
 
@@ -30,8 +49,15 @@ def application(node: Node) -> web.Application:
             web.get(pod, rest.get_pod),
             web.delete(pod, rest.delete),
             web.get(f"{pod}/log", rest.log),
+            web.patch(f"{pod}/status", conditions.status),
+            web.put(f"{pod}/status", conditions.status),
+            web.get(f"{pod}/ephemeralcontainers", ephemeral.ephemeral),
+            web.patch(f"{pod}/ephemeralcontainers", ephemeral.ephemeral),
+            web.put(f"{pod}/ephemeralcontainers", ephemeral.ephemeral),
             web.post(f"{pod}/exec", rest.exec_),
             web.post(f"{pod}/attach", rest.attach),
+            web.post(f"{pod}/portforward", rest.port_forward),
+            web.post(f"{pod}/enter", stepping.enter),
             web.get("/api/v1/events", rest.list_events),
             web.get("/api/v1/namespaces/{namespace}/events", rest.list_events),
             web.get("/minipod/v1/images", images.list_images),
@@ -39,12 +65,18 @@ def application(node: Node) -> web.Application:
             web.delete("/minipod/v1/images/{name:.+}", images.remove_image),
             web.get("/minipod/v1/image/ls", on_console(images.ls)),
             web.post("/minipod/v1/apply", on_console(apply.apply)),
+            web.post("/minipod/v1/step", on_console(stepping.step)),
+            web.post("/minipod/v1/continue", on_console(stepping.continue_)),
             web.get("/minipod/v1/get", on_console(get.get)),
             web.get("/minipod/v1/describe", on_console(describe.describe)),
             web.post("/minipod/v1/delete", on_console(delete.delete)),
             web.get("/minipod/v1/wait", on_console(wait.wait)),
             web.get("/minipod/v1/logs", on_console(logs.logs)),
-            web.get("/minipod/v1/observe", on_console(actions.observe)),
+            web.get("/minipod/v1/top", on_console(top.top)),
+            web.post("/minipod/v1/files", copy.find),
+            web.get("/minipod/v1/observe", on_console(observe.observe)),
+            web.post("/minipod/v1/plan", on_console(plan.plan)),
+            web.get("/minipod/v1/trace", on_console(trace.trace)),
             web.get("/minipod/v1/node", actions.node_status),
             web.post("/minipod/v1/node/stop", on_console(actions.stop)),
         ]

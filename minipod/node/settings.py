@@ -23,8 +23,11 @@ class NodeToml(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     emptydir_medium: Literal["tmpfs", "disk"] = "tmpfs"
     # Where what a container writes to its root is kept: disk, or tmpfs (faster; it takes memory).
     layers: Literal["disk", "tmpfs"] = "disk"
-    # Multiplies the waits before restarts (10 s, 20 s ... 300 s): 0.01 for impatient tests.
+    # Multiplies the waits before restarts (10 s, 20 s ... 300 s) and between looks at the size of emptyDirs on disk
+    # (10 s): 0.01 for impatient tests.
     backoff_scale: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    # Seconds after which a pod whose supervisor is alive but doesn't answer is shown as neither ready nor not.
+    silent_after: Annotated[float, msgspec.Meta(gt=0)] = 40.0
     # A container's log is rotated at this size, and this many files are kept.
     log_max_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 10 << 20
     log_max_files: _Count = 5
@@ -100,6 +103,7 @@ def facts(layout: Layout, toml: NodeToml) -> NodeFacts:
             emptydir_medium=toml.emptydir_medium,
             layers=toml.layers,
             backoff_scale=toml.backoff_scale,
+            silent_after=toml.silent_after,
             log_max_bytes=toml.log_max_bytes,
             log_max_files=toml.log_max_files,
         ),

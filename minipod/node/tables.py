@@ -168,10 +168,16 @@ def pod_row(pod: Pod, now: float, node: str, wide: bool, namespaces: bool) -> li
     restarts = str(count.restarts)
     if count.restarts and count.last_restart:
         restarts += f" ({age(count.last_restart, now)} ago)"
-    more = [pod.status.pod_ip or _NONE, node, _NONE, _NONE] if wide else []
+    more = [pod.status.pod_ip or _NONE, node, _NONE, _gates(pod)] if wide else []
     ready = f"{count.ready}/{len(pod.spec.containers) + len(_sidecars(pod))}"
     cells = [meta.name, ready, word, restarts, age(meta.creation_timestamp, now), *more]
     return [meta.namespace, *cells] if namespaces else cells
+
+
+def _gates(pod: Pod) -> str:
+    """How many of the pod's readiness gates are open."""
+    gates = [_condition(pod, gate.condition_type) for gate in pod.spec.readiness_gates]
+    return f"{gates.count('True')}/{len(gates)}" if gates else _NONE
 
 
 # --- events --------------------------------------------------------------------------------------------------------

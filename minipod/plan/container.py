@@ -144,15 +144,20 @@ def _process(
 ) -> Stage:
     enter, born = enter_cgroup(facts, cgroup(sandbox, container_id))
     here = layers(facts, sandbox, container_id)
+    joins_pid = sandbox.share_pid or bool(config.pid_target)
     ops: list[Op] = [EnterCgroup(path) for path in enter]
     ops += [
         SetOomScore(config.oom_score_adj),
-        Join("sandbox", sandboxes.held(sandbox)),
+        Join(
+            "sandbox",
+            tuple(kind for kind in sandboxes.held(sandbox) if kind != "pid" or not config.pid_target),
+        ),
+        *([Join("target", ("pid",))] if config.pid_target else []),
         # After the cgroup was entered: that cgroup becomes the root of what the container sees.
         Unshare(("mnt", "cgroup")),
         # A process doesn't change its own PID namespace, only its children's. /proc, mounted below, shows the
         # PID namespace of whoever mounts it: so fork first.
-        *([Fork()] if sandbox.share_pid else []),
+        *([Fork()] if joins_pid else []),
         MakeSlave(),
         MountRoot(config.rootfs, f"{here}/upper", f"{here}/work", facts.layout.mountpoint),
         *_kernel_mounts(facts, config),
@@ -168,7 +173,7 @@ def _process(
         *_privileges(config),
         process.Exec(config.argv, ("TERM=xterm", *config.env) if config.tty else config.env),
     ]
-    return Stage(f"container/{config.name}", "child", tuple(ops), born, new_pid=not sandbox.share_pid)
+    return Stage(f"container/{config.name}", "child", tuple(ops), born, new_pid=not joins_pid)
 
 
 def _kernel_mounts(facts: NodeFacts, config: ContainerConfig) -> list[Op]:

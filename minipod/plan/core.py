@@ -89,23 +89,33 @@ class Context:
     def leaving(self) -> None:
         """Called right before exec: the last moment at which this process can say anything."""
 
+    def stop(self, index: int) -> Door | None:
+        """Wait before operation `index` until told to go on. Returns the next door in this stage, if it has one."""
+        raise NotImplementedError
+
     def die(self, index: int) -> NoReturn:
         """SIGKILL this process at operation `index` (fault injection)."""
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError("survived SIGKILL")
 
 
-def execute(stage: Stage, context: Context) -> None:
-    """Run a stage's operations in this process. Raises PlanError naming the operation and its command."""
+def execute(stage: Stage, context: Context, first: int = 0) -> None:
+    """Run a stage's operations in this process. Raises PlanError naming the operation and its command.
+
+    `first` is the number of its first operation, where `stage` is a part of a longer one.
+    """
     door = context.door if context.door and context.door.stage == stage.name else None
-    for index, op in enumerate(stage.ops):
+    for index, op in enumerate(stage.ops, first):
+        if door and door.index == index and door.action == "stop":
+            door = context.stop(index)
         start = time.monotonic_ns()
         try:
             if door and door.index == index:
                 _pass(door, context)
             op.run(context)
         except (OSError, KernelError) as error:
-            raise PlanError(stage.name, index, op.explain(), str(error)) from error
+            context.timings.append((index, start, time.monotonic_ns() - start))
+            raise PlanError(stage.name, index, op.explain(), str(error), tuple(context.timings)) from error
         context.timings.append((index, start, time.monotonic_ns() - start))
         if door and door.index == index and door.action == "kill-after":
             context.die(index)

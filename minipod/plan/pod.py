@@ -40,6 +40,20 @@ def pod(facts: NodeFacts, uid: str, cgroup: str, resources: Resources, volumes: 
 def make_cgroup(facts: NodeFacts, cgroup: str, resources: Resources, oom_group: bool = True) -> list[Op]:
     """One directory in every hierarchy in use, then the limits. cgroup2's is always there: kill and wait use it."""
     ops: list[Op] = [MakeCgroup(path) for path in facts.cgroups.directories(cgroup)]
+    return ops + _limits(facts, cgroup, resources, oom_group)
+
+
+def update(facts: NodeFacts, cgroup: str, resources: Resources) -> Stage:
+    """Other limits for a cgroup that has processes in it; 0 leaves what there is."""
+    ops = _limits(facts, cgroup, resources, oom_group=True)
+    if resources.memory_limit and "memory" in facts.cgroups.v1:
+        # On v1, memory may never be more than memory and swap together: that must not stand in the way of a larger one.
+        memory = facts.cgroups.directory("memory", cgroup)
+        ops.insert(0, SetLimit(memory, "memory.memsw.limit_in_bytes", "-1"))
+    return Stage("update", "supervisor", tuple(ops))
+
+
+def _limits(facts: NodeFacts, cgroup: str, resources: Resources, oom_group: bool) -> list[Op]:
     limits = cgroups.Limits(
         cpu_shares=resources.cpu_shares,
         cpu_quota=resources.cpu_quota,
@@ -47,9 +61,10 @@ def make_cgroup(facts: NodeFacts, cgroup: str, resources: Resources, oom_group: 
         pids=resources.pids_limit,
         oom_group=oom_group,
     )
-    for controller, name, text in cgroups.settings(limits, facts.cgroups):
-        ops.append(SetLimit(facts.cgroups.directory(controller, cgroup), name, text))
-    return ops
+    return [
+        SetLimit(facts.cgroups.directory(controller, cgroup), name, text)
+        for controller, name, text in cgroups.settings(limits, facts.cgroups)
+    ]
 
 
 def enter_cgroup(facts: NodeFacts, cgroup: str) -> tuple[list[str], str]:

@@ -7,10 +7,19 @@ from minipod.plan.ops.host import Claim, MakeDirectory, MakeFile, MountTmpfs, Pi
 from minipod.plan.ops.mounts import DetachOldRoot, EmptyRoot, MakeSlave, PivotRoot
 from minipod.plan.ops.namespaces import EnterCgroup, SetHostname, SetSysctl, Unshare
 from minipod.plan.ops.network import AddAddress, AddDefaultRoute, CreateVeth, LinkUp
-from minipod.plan.ops.process import ExecDescriptor, LimitCapabilities, SetCapabilities, SetUser, Stdio
+from minipod.plan.ops.process import (
+    ExecDescriptor,
+    LimitCapabilities,
+    SetCapabilities,
+    SetOomScore,
+    SetUser,
+    Stdio,
+)
 from minipod.plan.pod import enter_cgroup, make_cgroup
 
 SHM_SIZE = 64 << 20  # bytes, containerd's
+
+OOM_SCORE = -998  # the containers before it: their end can be survived (the kubelet's sandboxOOMScoreAdj)
 
 # nobody, as pause needs nothing at all.
 _NOBODY = 65534
@@ -63,7 +72,7 @@ def _pause(facts: NodeFacts, sandbox_id: str, config: SandboxConfig) -> Stage:
     enter, born = enter_cgroup(facts, cgroup(sandbox_id, config))
     ops: list[Op] = [EnterCgroup(path) for path in enter]
     made = tuple(kind for kind in held(config) if kind != "pid")  # in that one it is born
-    ops += [Unshare((*made, "mnt")), SetHostname(config.hostname)]
+    ops += [SetOomScore(OOM_SCORE), Unshare((*made, "mnt")), SetHostname(config.hostname)]
     if config.address6:
         # Inherited by eth0, which comes later: it shall believe nobody but us about its addresses and routes.
         ops += [

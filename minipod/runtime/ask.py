@@ -14,11 +14,13 @@ from collections.abc import Callable
 from minipod.api.messages import Exec
 from minipod.errors import MinipodError, PlanError
 from minipod.plan import container as container_plan
+from minipod.runtime.hosts import address_of
 from minipod.runtime.loop import Loop
 from minipod.runtime.runtime import Runtime
 from minipod.runtime.stage import run_child
 
 Done = Callable[[bool | None, str], None]
+_HOSTS = "/etc/hosts"
 LIMIT = 10 << 10  # bytes read of an answer (pkg/probe: maxRespBodyLength, maxReadLength)
 
 
@@ -144,21 +146,25 @@ class Exchange(Question):
         done: Done,
     ) -> None:
         super().__init__(loop, timeout, done)
-        host = "127.0.0.1" if host == "localhost" else host
+        host = _address(host)
         self.received = b""
         self._request, self._whole = request, whole
-        self._where = f"dial tcp {f'[{host}]' if ':' in host else host}:{port}"
+        self._where = f"dial tcp {authority(host, port)}"
         self._stage = "dial"
+        self._begin(host, port)
+
+    def _begin(self, host: str, port: int) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
-            socket.inet_pton(family, host)  # a name would have to be looked up, and that blocks
+            socket.inet_pton(family, host)
             code = self._socket.connect_ex((host, port))
         except OSError:
-            self.later(False, f"dial tcp: lookup {host}: only addresses can be used here")
+            text = f"lookup {host}: no such host in {_HOSTS} of the node, and DNS isn't asked here"
+            self.later(False, f"dial tcp: {text}")
             return
         if code in (0, errno.EINPROGRESS):
-            loop.add_writer(self._socket.fileno(), self._writable)
+            self.loop.add_writer(self._socket.fileno(), self._writable)
         else:
             self.later(False, f"{self._where}: connect: {words(code)}")
 
@@ -207,6 +213,21 @@ class Exchange(Question):
     def close(self) -> None:
         self.loop.remove_reader(self._socket.fileno())
         self._socket.close()
+
+
+def authority(host: str, port: int) -> str:
+    """host:port, an IPv6 address in brackets (RFC 3986, 3.2.2)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _address(host: str) -> str:
+    """An address as it is; a name by the node's hosts(5). The resolver's library would load others, and block."""
+    try:
+        with open(_HOSTS) as file:
+            found = address_of(host, file.read())
+    except OSError:
+        found = ""
+    return found or ("127.0.0.1" if host == "localhost" else host)
 
 
 def words(code: int) -> str:

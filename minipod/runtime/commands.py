@@ -1,4 +1,5 @@
-"""Commands in running containers (exec), and the streams between them and whoever asked.
+"""Commands in running containers (exec) and in pods that are half built (enter), and the streams between them and
+whoever asked.
 
 The asker hands over one stream socket. The supervisor answers on it:
 
@@ -16,12 +17,13 @@ import socket
 import struct
 import termios
 
-from minipod.api.messages import Attach, Exec
+from minipod.api.messages import Attach, Enter, Exec
 from minipod.errors import Conflict, PlanError
-from minipod.kernel import process
+from minipod.kernel import process, syscalls
 from minipod.plan import container as container_plan
+from minipod.plan.core import Stage
+from minipod.plan.enter import enter as enter_plan
 from minipod.runtime.attach import Attachment
-from minipod.runtime.records import Container
 from minipod.runtime.runtime import Runtime
 
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # exit codes, as a shell's
@@ -32,15 +34,49 @@ def run(runtime: Runtime, request: Exec, client: socket.socket) -> None:
     container = runtime.container(request.container)
     if container.info.state != "running":
         raise Conflict(f'container "{container.config.name}" is not running')
+    stage = container_plan.command(
+        runtime.facts, container.sandbox.config, container.info.id, container.config, request
+    )
+    _begin(runtime, f"exec-{container.info.id}", stage, {"container": container.pidfd}, request, client)
+
+
+def enter(runtime: Runtime, request: Enter, client: socket.socket) -> None:
+    """Start a program of the host where the build is stopped. Raises Conflict, OSError and KernelError."""
+    pid, cgroup = runtime.breakpoint.inside(runtime.facts)
+    stage = enter_plan(runtime.facts, cgroup, request)
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    fds: dict[str, int] = {}
+    try:
+        # All of them are opened on the host. The program from a read-only copy of its mount: what runs in the pod
+        # later could else write to it through /proc/PID/exe (as in CVE-2019-5736).
+        fds["stopped"] = process.pidfd_open(pid)
+        fds["root"] = os.open(f"/proc/{pid}/root", flags)
+        fds["cwd"] = os.open(f"/proc/{pid}/cwd", flags)
+        fds["program"] = syscalls.detached_copy(os.path.realpath(request.program))
+        _begin(runtime, "enter", stage, fds, request, client)
+    finally:
+        for fd in fds.values():
+            os.close(fd)
+
+
+def _begin(
+    runtime: Runtime,
+    name: str,
+    stage: Stage,
+    given: dict[str, int],
+    request: Exec | Enter,
+    client: socket.socket,
+) -> None:
+    """Start the command and answer; the rest happens in the loop."""
     client.setblocking(True)
     try:
-        pid, streams = _start(runtime, container, request)
+        pid, streams = _start(runtime, name, stage, given, request)
     except PlanError as error:
         missing = "No such file" in error.cause or "not found" in error.cause
-        _say(client, f"error {error.cause}\nexit {_NOT_FOUND if missing else _NOT_EXECUTABLE}\n")
+        say(client, f"error {error.cause}\nexit {_NOT_FOUND if missing else _NOT_EXECUTABLE}\n")
         client.close()
         return
-    _say(client, "streams\n", streams)
+    say(client, "streams\n", streams)
     for fd in streams:
         os.close(fd)
     runtime.loop.on_exit(pid, lambda ended: _finish(client, ended))
@@ -66,16 +102,13 @@ def attach(runtime: Runtime, request: Attach, client: socket.socket) -> None:
         output.close_stdin()
 
 
-def _start(runtime: Runtime, container: Container, request: Exec) -> tuple[int, list[int]]:
+def _start(
+    runtime: Runtime, name: str, stage: Stage, given: dict[str, int], request: Exec | Enter
+) -> tuple[int, list[int]]:
     """The command's pid, and our ends of its streams."""
-    stage = container_plan.command(
-        runtime.facts, container.sandbox.config, container.info.id, container.config, request
-    )
     ours, fds = ([], {}) if request.tty else _pipes(request.stdin)
     try:
-        ran = runtime.run_child_stage(
-            f"exec-{container.info.id}", stage, {**fds, "container": container.pidfd}
-        )
+        ran = runtime.stages.in_child(name, stage, {**fds, **given})
     except PlanError:
         for fd in ours:
             os.close(fd)
@@ -102,11 +135,12 @@ def _pipes(stdin: bool) -> tuple[list[int], dict[str, int]]:
 
 
 def _finish(client: socket.socket, ended: process.Exit) -> None:
-    _say(client, f"exit {ended.code}\n")
+    say(client, f"exit {ended.code}\n")
     client.close()
 
 
-def _say(client: socket.socket, text: str, fds: list[int] | None = None) -> None:
+def say(client: socket.socket, text: str, fds: list[int] | None = None) -> None:
+    """Tell whoever asked, and pass descriptors on. It may have gone: then nobody hears."""
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
     try:
         client.sendmsg([text.encode()], rights, socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)

@@ -6,7 +6,7 @@ header compression is only ever written, in its literal form, and the server's h
 
 import struct
 
-from minipod.runtime.ask import Done, Exchange, Question
+from minipod.runtime.ask import Done, Exchange, Question, authority
 from minipod.runtime.loop import Loop
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -23,7 +23,7 @@ class HealthCheck(Question):
         self, loop: Loop, host: str, port: int, service: str, timeout: float | None, done: Done
     ) -> None:
         super().__init__(loop, timeout, done)
-        self._where = f"{host}:{port}"
+        self._where = authority(host, port)
         request = request_of(self._where, service)
         self._exchange = Exchange(loop, host, port, request, is_whole, None, self._answered)
 

@@ -5,7 +5,7 @@ Redirects to the same host are followed; one that leads elsewhere ends the quest
 
 import re
 
-from minipod.runtime.ask import LIMIT, Done, Exchange, Question
+from minipod.runtime.ask import LIMIT, Done, Exchange, Question, authority
 from minipod.runtime.loop import Loop
 from minipod.runtime.tls import TLSExchange
 
@@ -37,8 +37,8 @@ class HTTPGet(Question):
 
     def _get(self, path: str) -> None:
         self._path = path
-        self._url = f"{self._scheme}://{_authority(self._host, self._port)}{path}"
-        request = request_of(_authority(self._host, self._port), path, self._headers)
+        self._url = f"{self._scheme}://{authority(self._host, self._port)}{path}"
+        request = request_of(authority(self._host, self._port), path, self._headers)
         kind = TLSExchange if self._scheme == "https" else Exchange
         self._exchange = kind(self.loop, self._host, self._port, request, is_whole, None, self._answered)
 
@@ -117,7 +117,3 @@ def header(received: bytes, name: str) -> str:
         if key.strip().lower() == name:
             return value.strip()
     return ""
-
-
-def _authority(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

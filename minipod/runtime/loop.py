@@ -1,5 +1,6 @@
 """The supervisor's event loop: descriptors, timers and children, in one thread."""
 
+import functools
 import heapq
 import itertools
 import os
@@ -14,7 +15,10 @@ _LONGEST = 86400.0  # seconds of one wait; epoll_wait(2) counts milliseconds in 
 
 
 class Loop:
-    """Readable descriptors, timers and ended children, each with a callback. Nothing runs in parallel."""
+    """Readable descriptors, timers and ended children, each with a callback. Nothing runs in parallel.
+
+    A callback may itself wait for something, by turn() in turn (runtime/breakpoint.py).
+    """
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
@@ -22,7 +26,8 @@ class Loop:
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._children: dict[int, Callable[[process.Exit], None]] = {}
-        self._running = True
+        self.running = True
+        self._turns = 0
         # Blocked and read from a descriptor, so that a child's end is just one more event. Children unblock it.
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))
         self._signals = syscalls.signalfd((signal.SIGCHLD,))
@@ -48,24 +53,39 @@ class Loop:
         """Call once in `delay` seconds. There is no cancelling: a callback looks whether it is still wanted."""
         heapq.heappush(self._timers, (time.monotonic() + delay, next(self._order), callback))
 
+    def on_signal(self, number: int, callback: Callable[[], None]) -> None:
+        """Call when this process gets the signal. Children unblock it before they exec."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, (number,))
+        fd = syscalls.signalfd((number,))
+
+        def received() -> None:
+            os.read(fd, 4096)
+            callback()
+
+        self.add_reader(fd, received)
+
     def on_exit(self, pid: int, callback: Callable[[process.Exit], None]) -> None:
         """Call when child `pid` has ended. Children that nobody asked about are reaped all the same."""
         self._children[pid] = callback
 
     def run(self) -> None:
         """Until stop()."""
-        while self._running:
+        while self.running:
             self.turn()
 
     def stop(self) -> None:
-        self._running = False
+        self.running = False
 
     def turn(self) -> None:
         """Wait for one event or timer and call back."""
         timeout = min(max(0.0, self._timers[0][0] - time.monotonic()), _LONGEST) if self._timers else None
+        self._turns += 1
+        turn = self._turns
         for fd, _ in self._epoll.poll(timeout):
             if callback := self._watched.get(fd):
                 callback()
+            if self._turns != turn:
+                break  # other turns were taken in there: what is still to be done will be reported again
         while self._timers and self._timers[0][0] <= time.monotonic():
             heapq.heappop(self._timers)[2]()
 
@@ -76,4 +96,5 @@ class Loop:
             pass
         for ended in process.reap():
             if callback := self._children.pop(ended.pid, None):
-                callback(ended)
+                # Not here: should it wait for something, the others have ended all the same.
+                self.call_later(0, functools.partial(callback, ended))

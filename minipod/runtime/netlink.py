@@ -12,6 +12,7 @@ import select
 import socket
 import sys
 import time
+from collections.abc import Callable
 from typing import NoReturn
 
 import msgspec
@@ -35,6 +36,7 @@ class NetStage(Message, frozen=True):
     name: str
     ops: tuple[NetOp, ...]
     door: Door | None = None
+    first: int = 0  # the number of the first of them, where they are a part of a stage
 
 
 class DropLink(Message, frozen=True):
@@ -53,6 +55,7 @@ class EnsureBridge(Message, frozen=True):
 
 class NetDone(Message, frozen=True):
     timings: tuple[tuple[int, int, int], ...] = ()
+    pid: int = 0  # the worker's
 
 
 NetRequest = NetStage | DropLink | EnsureBridge
@@ -68,15 +71,30 @@ class Worker:
         self._path = here.netlink_socket
 
     def run_stage(
-        self, stage: Stage, netns: int, door: Door | None = None
-    ) -> tuple[tuple[int, int, int], ...]:
+        self,
+        stage: Stage,
+        netns: int,
+        door: Door | None = None,
+        stop: Callable[[int], Door | None] | None = None,
+    ) -> NetDone:
         """Run a stage whose `where` is netlink; `netns` is the pod's namespace. Raises PlanError.
 
+        Where it is to stop, it is sent in pieces: the worker works for all pods, and never waits for one.
         When the worker dies on the way nobody knows how far it came: the sandbox is undone and made again.
         """
-        packet = msgspec.json.encode(NetStage(stage.name, stage.ops, door))  # type: ignore[arg-type]
+        first = 0
+        times: tuple[tuple[int, int, int], ...] = ()
+        while stop and door and door.action == "stop":
+            times += self._run(stage, netns, first, door.index).timings
+            first = door.index
+            door = stop(first)
+        done = self._run(stage, netns, first, len(stage.ops), door)
+        return NetDone(times + done.timings, done.pid)
+
+    def _run(self, stage: Stage, netns: int, first: int, last: int, door: Door | None = None) -> NetDone:
+        request = NetStage(stage.name, stage.ops[first:last], door, first)  # type: ignore[arg-type]
         try:
-            return self._ask(packet, (netns,)).timings
+            return self._ask(msgspec.json.encode(request), (netns,))
         except Unreachable as error:
             raise PlanError(stage.name, -1, f"running {stage.name}", str(error)) from error
 
@@ -112,7 +130,7 @@ class Worker:
             raise Unreachable("the netlink worker went away in the middle")
         reply = _replies.decode(answer)
         if isinstance(reply, Broken):
-            raise PlanError(reply.stage, reply.index, reply.command, reply.cause)
+            raise reply.error()
         if isinstance(reply, Failed):
             raise MinipodError(reply.error)
         return reply
@@ -184,10 +202,10 @@ class _Netlink:
         context = Context({"sandbox.net": fds[0]}, request.door)
         context.netlink = self
         try:
-            execute(Stage(request.name, "netlink", request.ops), context)
+            execute(Stage(request.name, "netlink", request.ops), context, request.first)
         finally:
             self.leave()
-        return NetDone(tuple(context.timings))
+        return NetDone(tuple(context.timings), os.getpid())
 
 
 def serve(fd: int) -> NoReturn:
@@ -230,7 +248,7 @@ def _serve_one(netlink: _Netlink, channel: Channel) -> bool:
     try:
         reply = netlink.answer(_requests.decode(packet), fds)
     except PlanError as error:
-        reply = Broken(error.stage, error.index, error.command, error.cause)
+        reply = Broken.of(error, os.getpid())
     except (KernelError, OSError) as error:
         reply = Failed(str(error))
     finally:

@@ -88,6 +88,11 @@ class Output:
             os.close(self.stdin)
             self.stdin = -1
 
+    def reopen_log(self) -> None:
+        """Go on in a new file: somebody has renamed the log."""
+        if self._log:
+            self._log.reopen()
+
     def close(self, code: int = 0) -> None:
         """Take what is left, tell those who are attached how it ended, and close everything. Nobody writes any more."""
         self.close_child_ends()

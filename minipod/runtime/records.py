@@ -3,12 +3,13 @@
 import os
 import time
 from collections.abc import Callable
+from typing import Self
 
 from minipod.api.cri import ContainerConfig, ContainerInfo, SandboxConfig, SandboxInfo
-from minipod.errors import MinipodError, Unreachable
+from minipod.errors import Conflict, MinipodError, Unreachable
 from minipod.plan.core import Stage
 from minipod.runtime.output import Output
-from minipod.runtime.stage import Child, Ran
+from minipod.runtime.stage import Child
 
 
 class Sandbox:
@@ -48,6 +49,12 @@ class Container:
         self.output: Output | None = None
         self.waiting: list[Callable[[], None]] = []  # whom to tell when it has ended
 
+    def alive(self) -> Self:
+        """Itself. Raises Conflict unless its first process lives, and `pidfd` is that."""
+        if self.info.state != "running":
+            raise Conflict(f'container "{self.config.name}" is not running')
+        return self
+
 
 class Start:
     """One start of a container, under way."""
@@ -59,8 +66,8 @@ class Start:
         self.child: Child | None = None
         self.error: MinipodError | None = None
 
-    def go(self) -> Ran:
-        """Let it exec. Raises what went wrong before, or now."""
+    def prepared(self) -> Child:
+        """On its way to its exec. Raises what went wrong before."""
         if self.error or not self.child:
             raise self.error or Unreachable(f"{self.stage.name} was not prepared")
-        return self.child.go()
+        return self.child

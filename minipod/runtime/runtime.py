@@ -12,22 +12,23 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from minipod.api.cri import ContainerConfig, ContainerInfo, RuntimeStatus, SandboxConfig, SandboxInfo, Timing
+from minipod.api.cri import ContainerConfig, ContainerInfo, RuntimeStatus, SandboxConfig, SandboxInfo
 from minipod.api.messages import Door, NodeFacts
-from minipod.errors import Conflict, MinipodError, NotFound, PlanError
+from minipod.errors import Conflict, MinipodError, NotFound
 from minipod.kernel import cgroups, process
 from minipod.plan import container as container_plan
 from minipod.plan import sandbox as sandbox_plan
-from minipod.plan.core import Context, Plan, Stage, execute, in_the_way, undo
+from minipod.plan.core import Plan, Stage, in_the_way, undo
 from minipod.plan.undo import run_saved, save
 from minipod.runtime import addresses
+from minipod.runtime.breakpoint import Breakpoint
 from minipod.runtime.fence import kill, plan_path, tools
 from minipod.runtime.hosts import hosts
 from minipod.runtime.loop import Loop
 from minipod.runtime.netlink import Worker
 from minipod.runtime.output import Output, open_log
 from minipod.runtime.records import Container, Sandbox, Start
-from minipod.runtime.stage import Child, Ran, run_child
+from minipod.runtime.stages import Stages
 
 _replace = msgspec.structs.replace
 
@@ -43,11 +44,12 @@ class Runtime:
         changed: Callable[[SandboxInfo | ContainerInfo], None],
         door: Door | None = None,
     ) -> None:
-        self.facts, self.uid, self.loop, self.changed, self.door = facts, uid, loop, changed, door
+        self.facts, self.uid, self.loop, self.changed = facts, uid, loop, changed
+        self.breakpoint = Breakpoint(loop, door)
         self.sandboxes: dict[str, Sandbox] = {}
         self.containers: dict[str, Container] = {}
         self.worker = Worker(facts.layout)
-        self._ran: list[tuple[str, Stage, int, tuple[tuple[int, int, int], ...]]] = []
+        self.stages = Stages(self.worker, self.breakpoint)
 
     # --- sandboxes ----------------------------------------------------------------------------------------------
 
@@ -58,7 +60,7 @@ class Runtime:
             return existing.info
         settled = self._settle(config)
         while True:
-            sandbox = Sandbox(sandbox_id, settled)
+            sandbox = self.breakpoint.sandbox = Sandbox(sandbox_id, settled)
             try:
                 self._make_sandbox(sandbox)
                 break
@@ -70,7 +72,6 @@ class Runtime:
         self.sandboxes[sandbox_id] = sandbox
         if settled.address4:
             addresses.remember(self.facts.layout, settled.address4)
-        self.loop.on_exit(sandbox.info.pid, lambda _: self._sandbox_died(sandbox))
         return sandbox.info
 
     def stop_sandbox(self, sandbox_id: str) -> None:
@@ -120,16 +121,9 @@ class Runtime:
 
     def start_containers(self, ids: Iterable[str]) -> list[ContainerInfo | MinipodError]:
         """Run several. They are prepared side by side and exec in the order of `ids`; one that fails stops no other."""
-        starts = [Start(self.container(each)) for each in ids]
-        for start in starts:
-            if start.container.info.state == "created":
-                try:
-                    self._prepare(start)
-                except MinipodError as error:
-                    start.error = error
-                except OSError as error:
-                    start.error = MinipodError(str(error))
-        return [self._finish(start) for start in starts]
+        starts = (self._prepared(Start(self.container(each))) for each in ids)
+        # While one is stopped, nothing is there yet of those after it.
+        return [self._finish(start) for start in (starts if self.breakpoint.stops else list(starts))]
 
     def stop_container(self, container_id: str, timeout: float, done: Callable[[], None]) -> None:
         """Its stop signal, then SIGKILL to all of it after `timeout` seconds. `done` is called when it has ended."""
@@ -168,14 +162,6 @@ class Runtime:
             tuple(container.info for container in self.containers.values()),
         )
 
-    def timings(self) -> tuple[Timing, ...]:
-        """Every operation done so far, in the order in which their stages were done."""
-        return tuple(
-            Timing(plan, stage.name, index, stage.ops[index].explain(), pid, start, duration)
-            for plan, stage, pid, timings in self._ran
-            for index, start, duration in timings
-        )
-
     def container(self, key: str) -> Container:
         """By id, or by name: the latest of that name. Raises NotFound."""
         if key in self.containers:
@@ -185,10 +171,6 @@ class Runtime:
                 return container
         raise NotFound("container", key)
 
-    def ran(self, plan: str, stage: Stage, pid: int, timings: tuple[tuple[int, int, int], ...]) -> None:
-        """Keep what a stage took, for timings()."""
-        self._ran.append((plan, stage, pid, timings))
-
     # --- how it is done -----------------------------------------------------------------------------------------
 
     def _settle(self, config: SandboxConfig) -> SandboxConfig:
@@ -197,33 +179,6 @@ class Runtime:
             address4, address6 = addresses.free(self.facts.layout)
             config = _replace(config, address4=address4, address6=address6 if self.facts.ipv6 else "")
         return config if config.hosts else _replace(config, hosts=hosts(config))
-
-    def run_host_stage(self, plan: str, stage: Stage, fds: dict[str, int] | None = None) -> None:
-        """Run a stage in this process. Raises PlanError."""
-        context = Context(fds, self.door)
-        try:
-            execute(stage, context)
-        except PlanError:
-            self._passed(stage)
-            raise
-        self.ran(plan, stage, os.getpid(), tuple(context.timings))
-
-    def run_child_stage(self, plan: str, stage: Stage, fds: dict[str, int]) -> Ran:
-        """Run a stage in a child of this process. Raises PlanError."""
-        try:
-            ran = run_child(stage, fds, self._door(stage))
-        finally:
-            self._passed(stage)
-        self.ran(plan, stage, ran.pid, ran.timings)
-        return ran
-
-    def _door(self, stage: Stage) -> Door | None:
-        return self.door if self.door and self.door.stage == stage.name else None
-
-    def _passed(self, stage: Stage) -> None:
-        """An injected fault strikes once."""
-        if self.door and self.door.stage == stage.name:
-            self.door = None
 
     def _save(self, name: str, plan: Plan) -> None:
         """Write down how to undo a plan. Raises Conflict if that would undo what somebody else has made."""
@@ -252,10 +207,10 @@ class Runtime:
             if stage.where == "child":
                 self._start_pause(name, stage, sandbox)
             elif stage.where == "netlink":
-                self._run_network(name, stage, sandbox)
+                self.stages.network(name, stage, sandbox.info.pid)
             else:
                 # Pins name pause's namespaces through its pid; it is our child, so the pid is its own until we reap.
-                self.run_host_stage(name, stage, {"sandbox-pid": sandbox.info.pid})
+                self.stages.here(name, stage, {"sandbox-pid": sandbox.info.pid})
         config = sandbox.config
         sandbox.info = _replace(
             sandbox.info, state="ready", address4=config.address4, address6=config.address6
@@ -266,20 +221,23 @@ class Runtime:
         program = os.open(self.facts.pause, os.O_PATH | os.O_CLOEXEC)
         try:
             fds = {"stdin": null, "stdout": null, "stderr": null, "pause": program}
-            ran = self.run_child_stage(name, stage, fds)
+            ran = self.stages.in_child(name, stage, fds)
         finally:
             os.close(null)
             os.close(program)
         sandbox.pidfd = process.pidfd_open(ran.pid)
         sandbox.info = _replace(sandbox.info, pid=ran.pid)
+        self.loop.on_exit(ran.pid, lambda _: self._sandbox_died(sandbox))
 
-    def _run_network(self, name: str, stage: Stage, sandbox: Sandbox) -> None:
-        netns = os.open(f"/proc/{sandbox.info.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            self.ran(name, stage, 0, self.worker.run_stage(stage, netns, self._door(stage)))
-        finally:
-            self._passed(stage)
-            os.close(netns)
+    def _prepared(self, start: Start) -> Start:
+        if start.container.info.state == "created":
+            try:
+                self._prepare(start)
+            except MinipodError as error:
+                start.error = error
+            except OSError as error:
+                start.error = MinipodError(str(error))
+        return start
 
     def _prepare(self, start: Start) -> None:
         """Everything up to the exec, which the child is on its way to when this returns."""
@@ -287,6 +245,9 @@ class Runtime:
         container_id, name = container.info.id, start.name
         if sandbox.info.state != "ready":
             raise Conflict(f"sandbox {sandbox.info.id} isn't ready")
+        fds = {"sandbox": sandbox.pidfd}
+        if config.pid_target:
+            fds["target"] = self.container(config.pid_target).alive().pidfd
         plan = container_plan.container(self.facts, sandbox.info.id, sandbox.config, container_id, config)
         *first, last = plan
         self._save(name, plan)
@@ -295,11 +256,11 @@ class Runtime:
         )
         try:
             for stage in first:
-                self.run_host_stage(name, stage)
+                self.stages.here(name, stage)
+            if sandbox.pidfd != fds["sandbox"]:
+                raise MinipodError(f"sandbox {sandbox.info.id} ended while the build was stopped")
             start.stage = last
-            start.child = Child(
-                last, {**container.output.child_fds, "sandbox": sandbox.pidfd}, self._door(last)
-            )
+            start.child = self.stages.begin(last, {**container.output.child_fds, **fds})
         finally:
             container.output.close_child_ends()
 
@@ -309,12 +270,9 @@ class Runtime:
         if container.info.state != "created":
             return container.info
         try:
-            ran = start.go()
+            ran = self.stages.go(start.name, start.stage, start.prepared())
         except MinipodError as error:
             return self._start_failed(start, error)
-        finally:
-            self._passed(start.stage)
-        self.ran(start.name, start.stage, ran.pid, ran.timings)
         if ran.terminal >= 0 and container.output:
             container.output.use_terminal(ran.terminal, container.config.stdin)
         container.pidfd = process.pidfd_open(ran.pid)
@@ -352,9 +310,11 @@ class Runtime:
             raise MinipodError("could not undo: " + "; ".join(errors))
 
     def _sandbox_died(self, sandbox: Sandbox) -> None:
-        if sandbox.info.state != "ready":  # it was stopped
-            return
         sandbox.close()
+        if sandbox.info.state != "ready":  # it was stopped, or is still being made
+            if sandbox is self.breakpoint.sandbox and self.breakpoint.at:
+                self.breakpoint.give_up("pause was killed")
+            return
         sandbox.info = _replace(sandbox.info, state="notready", pid=0)
         self.changed(sandbox.info)
 

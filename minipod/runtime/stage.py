@@ -4,7 +4,8 @@ A child reports to the supervisor over a packet socket that closes when it execs
 
     child ──Forked(pid)──▶      the stage goes on in another process, whose parent is the supervisor too
     child ──Terminal──▶         with a descriptor: the master end of a command's terminal
-    child ──AtDoor──▶           kill me here (fault injection; PID 1 of a namespace can't do it itself)
+    child ──AtDoor──▶           kill me here (fault injection; PID 1 of a namespace can't do it itself), or: I wait here
+    child ◀──Door──             the latter: go on, and stop there next (null: nowhere in this stage)
     child ──Leaving──▶          exec is next; with timings and notes
     child ◀──GO──               exec now: containers are prepared side by side, and start in their order
     child ──Broken──▶           an operation failed
@@ -14,15 +15,17 @@ import gc
 import os
 import signal
 import time
+from collections.abc import Callable
 from typing import NoReturn
 
 import msgspec
 
 from minipod.api.channel import Channel
 from minipod.api.messages import Door, Message
-from minipod.errors import KernelError, MinipodError, PlanError, Unreachable
+from minipod.errors import KernelError, MinipodError, PlanError, Stopped, Unreachable
 from minipod.kernel import cgroups, process, syscalls
 from minipod.plan.core import Context, Stage, execute
+from minipod.plan.ops.namespaces import Fork
 
 GO = b"go"
 
@@ -50,9 +53,24 @@ class Broken(Message, frozen=True):
     index: int
     command: str
     cause: str
+    times: tuple[tuple[int, int, int], ...] = ()
+    pid: int = 0
+
+    @classmethod
+    def of(cls, error: PlanError, pid: int = 0) -> "Broken":
+        """`pid` is for who hears of it; a child doesn't know its own, as it is seen from outside."""
+        return cls(error.stage, error.index, error.command, error.cause, error.times, pid)
+
+    def error(self, pid: int = 0) -> PlanError:
+        return PlanError(self.stage, self.index, self.command, self.cause, self.times, self.pid or pid)
 
 
 _decoder = msgspec.json.Decoder(Forked | Terminal | AtDoor | Leaving | Broken)
+_doors = msgspec.json.Decoder(Door | None)
+
+# Stay before operation `index` until told to go on: (stage, index, the stopped process's pid and its channel) -> the
+# next door in this stage. Raises Stopped: give up.
+Wait = Callable[[Stage, int, int, int], Door | None]
 
 
 class Ran(msgspec.Struct):
@@ -67,9 +85,12 @@ class Ran(msgspec.Struct):
 class Child:
     """A forked child that runs a stage up to its exec, and execs when it is told to."""
 
-    def __init__(self, stage: Stage, fds: dict[str, int], door: Door | None = None) -> None:
-        """Fork it, born in the stage's cgroup. It is at work when this returns."""
+    def __init__(
+        self, stage: Stage, fds: dict[str, int], door: Door | None = None, wait: Wait | None = None
+    ) -> None:
+        """Fork it, born in the stage's cgroup. It is at work when this returns. `wait` is for a door that stops it."""
         self._stage = stage
+        self._wait = wait if door and door.action == "stop" else None
         self._broken: Broken | None = None
         self._left_at = 0
         self._channel, theirs = Channel.pair()
@@ -82,22 +103,27 @@ class Child:
             os.close(born)
             theirs.close()
         self._ran = Ran(pid)
+        self._born = pid
 
     def go(self) -> Ran:
         """Let it exec, as soon as it is there; return when it has.
 
         The result's `pid` is a child of this process; the caller waits for it. Raises PlanError; then nothing of the
-        stage is left running.
+        stage is left running. Raises Stopped when told to give up at a door.
         """
         try:
             while self._hear():
                 if self._left_at:
+                    self._left_at = time.monotonic_ns()  # it may have waited for its turn
                     self._channel.send(GO)
                     while self._hear():
                         pass
                     break
         except Unreachable:
             pass  # it was killed just there: nobody execs
+        except Stopped:
+            self._close_terminal()
+            raise
         finally:
             self._channel.close()
         return self._result()
@@ -113,6 +139,8 @@ class Child:
                 self._ran.pid = message.pid
             case Terminal():
                 self._ran.terminal = fds[0]
+            case AtDoor() if self._wait:
+                self._stop(message.index, self._wait)
             case AtDoor():
                 # Not by pid: after Fork there are two, and their words may come in either order.
                 cgroups.kill(self._stage.cgroup)
@@ -123,21 +151,36 @@ class Child:
                 self._broken = message
         return True
 
+    def _stop(self, index: int, wait: Wait) -> None:
+        """It waits for an answer, and so do we."""
+        forked = any(isinstance(op, Fork) for op in self._stage.ops[:index])
+        while forked and self._ran.pid == self._born and self._hear():
+            pass  # the first process's last word may come after the second one's first
+        door = wait(self._stage, index, self._ran.pid, self._channel.fileno())
+        self._channel.send(msgspec.json.encode(door))
+
+    def _close_terminal(self) -> None:
+        """Nobody is there to use it."""
+        if self._ran.terminal >= 0:
+            os.close(self._ran.terminal)
+
     def _result(self) -> Ran:
         stage, broken = self._stage, self._broken
-        if (broken or not self._left_at) and self._ran.terminal >= 0:
-            os.close(self._ran.terminal)  # nobody is there to use it
+        if broken or not self._left_at:
+            self._close_terminal()
         if broken:
-            raise PlanError(broken.stage, broken.index, broken.command, broken.cause)
+            raise broken.error(self._ran.pid)
         if not self._left_at:
-            raise PlanError(stage.name, -1, f"running {stage.name}", "the process was killed")
+            raise PlanError(
+                stage.name, -1, f"running {stage.name}", "the process was killed", pid=self._ran.pid
+            )
         self._ran.timings += ((len(stage.ops) - 1, self._left_at, time.monotonic_ns() - self._left_at),)
         return self._ran
 
 
-def run_child(stage: Stage, fds: dict[str, int], door: Door | None = None) -> Ran:
+def run_child(stage: Stage, fds: dict[str, int]) -> Ran:
     """Run a stage in a child, its exec included. See Child."""
-    return Child(stage, fds, door).go()
+    return Child(stage, fds).go()
 
 
 class _Child(Context):
@@ -164,6 +207,14 @@ class _Child(Context):
         if self.channel.recv()[0] != GO:
             os._exit(1)  # the supervisor is gone, and its fence is on the way
 
+    def stop(self, index: int) -> Door | None:
+        self.tell(AtDoor(index))
+        answer, _ = self.channel.recv()
+        if not answer:
+            os._exit(1)  # as above
+        door: Door | None = _doors.decode(answer)
+        return door
+
     def die(self, index: int) -> NoReturn:
         self.tell(AtDoor(index))
         while True:
@@ -182,7 +233,7 @@ def _child(stage: Stage, fds: dict[str, int], door: Door | None, channel: Channe
         process.set_dumpable(False)
         execute(stage, context)
     except PlanError as error:
-        context.tell(Broken(error.stage, error.index, error.command, error.cause))
+        context.tell(Broken.of(error))
     except (MinipodError, KernelError, OSError) as error:
         context.tell(Broken(stage.name, -1, "preparing the process", str(error)))
     finally:

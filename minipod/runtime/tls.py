@@ -12,35 +12,22 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
 
-from minipod.runtime.ask import LIMIT, Done, Question, words
-from minipod.runtime.loop import Loop
+from minipod.runtime.ask import LIMIT, Exchange, words
 
 _SYS_PATH = tuple(sys.path)  # as it was before the forge emptied it
 _ENOUGH = 4 * LIMIT  # bytes of an answer, headers and all
 
 
-class TLSExchange(Question):
-    """As ask.Exchange, over TLS; the connection is closed when the other end does, or when `whole` says so."""
+class TLSExchange(Exchange):
+    """An exchange over TLS; the connection is closed when the other end does, or when `whole` says so."""
 
-    def __init__(
-        self,
-        loop: Loop,
-        host: str,
-        port: int,
-        request: bytes,
-        whole: Callable[[bytes], bool],
-        timeout: float | None,
-        done: Done,
-    ) -> None:
-        super().__init__(loop, timeout, done)
-        self.received, self._whole = b"", whole
-        self._where = f"dial tcp {f'[{host}]' if ':' in host else host}:{port}"
+    def _begin(self, host: str, port: int) -> None:
+        self._stage = "helper"  # how far it has come is not seen from here
         ours, theirs = socket.socketpair()
         self._socket = ours
         ours.setblocking(False)
-        ours.send(request)  # an empty socket has room for what validation lets through
+        ours.send(self._request)  # an empty socket has room for what validation lets through
         ours.shutdown(socket.SHUT_WR)
         call = f"from minipod.runtime.tls import serve; serve({host!r}, {port})"
         code = f"import sys; sys.path[:] = {_SYS_PATH!r}; {call}"
@@ -49,10 +36,10 @@ class TLSExchange(Question):
             sys.executable, [sys.executable, "-IS", "-c", code], {}, file_actions=descriptors, setsigmask=()
         )
         theirs.close()
-        loop.on_exit(self._pid, lambda ended: self._ended(ended.code))
-        loop.add_reader(ours.fileno(), self._readable)
+        self.loop.on_exit(self._pid, lambda ended: self._ended(ended.code))
+        self.loop.add_reader(ours.fileno(), self._collect)
 
-    def _readable(self) -> bool:
+    def _collect(self) -> bool:
         try:
             chunk = self._socket.recv(LIMIT)
         except (BlockingIOError, ConnectionResetError):
@@ -66,19 +53,15 @@ class TLSExchange(Question):
 
     def _ended(self, code: int) -> None:
         self._pid = 0
-        while not self.over and self._readable():
+        while not self.over and self._collect():
             pass
         if code:
             self.finish(False, f"{self._where}: {words(code) if code < 128 else 'the helper was killed'}")
         else:
             self.finish(bool(self.received), "" if self.received else "EOF")
 
-    def expire(self) -> None:
-        self.finish(False, "context deadline exceeded")
-
     def close(self) -> None:
-        self.loop.remove_reader(self._socket.fileno())
-        self._socket.close()
+        super().close()
         if self._pid:
             os.kill(self._pid, signal.SIGKILL)
 

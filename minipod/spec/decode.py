@@ -11,7 +11,7 @@ import msgspec
 from minipod.errors import BadManifest, Invalid
 from minipod.spec import quantity
 from minipod.spec.fields import TYPES, Field, Type
-from minipod.spec.types import Pod
+from minipod.spec.types import EphemeralContainer, Pod
 
 # What Kubernetes has besides Pods: known by name, so that a manifest for it isn't taken for a typing error.
 _OTHER_KINDS = {
@@ -89,6 +89,13 @@ def read(value: dict[str, Any], source: str = "-") -> Decoded:
     fields = reader.struct(value, TYPES["Pod"], "", quiet=False)
     pod = msgspec.convert(fields, Pod)
     return Decoded(pod, (*reader.notes, *_pull_notes(pod)), tuple(reader.problems))
+
+
+def ephemeral_containers(value: Any) -> tuple[tuple[EphemeralContainer, ...], list[tuple[str, str]]]:
+    """Those of spec.ephemeralContainers, which only a pod that is there can have, and what is wrong with them."""
+    reader = _Reader()
+    found = reader.value(value, "[]EphemeralContainer", "spec.ephemeralContainers", quiet=False)
+    return msgspec.convert(found, tuple[EphemeralContainer, ...]), reader.problems
 
 
 def items(value: dict[str, Any], source: str = "-") -> list[dict[str, Any]]:

@@ -1,5 +1,7 @@
 """Kubernetes' defaults, for the fields that are applied (pkg/apis/core/v1/defaults.go). Pure."""
 
+from typing import TypeVar
+
 from msgspec.structs import replace
 
 from minipod.spec.handlers import HTTPGetAction, Lifecycle, LifecycleHandler, Probe
@@ -12,6 +14,7 @@ from minipod.spec.types import (
     Volume,
 )
 
+AnyContainer = TypeVar("AnyContainer", bound=Container)
 GRACE_PERIOD = 30  # seconds between SIGTERM and SIGKILL
 
 
@@ -26,6 +29,7 @@ def default(pod: Pod) -> Pod:
             spec,
             containers=tuple(map(_container, spec.containers)),
             init_containers=tuple(map(_container, spec.init_containers)),
+            ephemeral_containers=tuple(map(_container, spec.ephemeral_containers)),
             volumes=tuple(map(_volume, spec.volumes)),
             restart_policy=spec.restart_policy or "Always",
             # A negative period means the shortest there is (validation.go, ValidatePodUpdate).
@@ -36,7 +40,7 @@ def default(pod: Pod) -> Pod:
     )
 
 
-def _container(container: Container) -> Container:
+def _container(container: AnyContainer) -> AnyContainer:
     return replace(
         container,
         image_pull_policy=container.image_pull_policy or _pull_policy(container.image),

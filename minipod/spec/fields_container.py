@@ -105,7 +105,7 @@ ContainerResizePolicy  what a change of a resource means
     restartPolicy  string  -  NotRequired or RestartContainer
 
 ContainerRestartRule  when to restart
-    action     string                -  Restart; RestartAllContainers is not supported yet
+    action     string                -  Restart, or RestartAllContainers: the pod in place, init containers first
     exitCodes  ContainerRestartRuleOnExitCodes  -  after which exit codes
 
 ContainerRestartRuleOnExitCodes  a set of exit codes

@@ -58,7 +58,7 @@ PodSpec  what the pod shall be
     preemptionPolicy               string                no effect=PreemptLowerPriority  whether lower ranks make way
     priority                       int32                 no effect=0  rank among pods that wait for a node
     priorityClassName              string                no effect    the class the rank comes from
-    readinessGates                 []PodReadinessGate    later        conditions from outside that Ready waits for
+    readinessGates                 []PodReadinessGate    applied      conditions from outside that Ready waits for
     resourceClaims                 []PodResourceClaim    refused      devices handed out by a cluster driver; not here
     resources                      ResourceRequirements  later        requests and limits of the pod as a whole
     restartPolicy                  string                applied      Always, OnFailure or Never

@@ -87,5 +87,5 @@ class ContainerRestartRuleOnExitCodes(Object, frozen=True):
 class ContainerRestartRule(Object, frozen=True):
     """When a container is restarted whatever its policy says; the first rule that fits holds."""
 
-    action: str = ""  # Restart
+    action: str = ""  # Restart, or RestartAllContainers
     exit_codes: ContainerRestartRuleOnExitCodes | None = None  # after which exit codes

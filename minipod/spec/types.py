@@ -120,6 +120,12 @@ class Container(Object, frozen=True):
     termination_message_policy: str = ""  # File or FallbackToLogsOnError
 
 
+class EphemeralContainer(Container, frozen=True):
+    """A container added to a running pod, to look around in it: never restarted, never counted as ready."""
+
+    target_container_name: str = ""  # whose PID namespace it joins; "": the pod's, or its own
+
+
 # --- the specification of a pod --------------------------------------------------------------------------------
 
 
@@ -152,11 +158,19 @@ class PodSecurityContext(Object, frozen=True):
     run_as_group: int | None = None  # its gid
 
 
+class PodReadinessGate(Object, frozen=True):
+    """A condition, set by somebody else, that Ready waits for."""
+
+    condition_type: str = ""  # of the condition in status.conditions
+
+
 class PodSpec(Object, frozen=True):
     """What the pod shall be."""
 
     containers: tuple[Container, ...] = ()  # the app containers, started in this order
     init_containers: tuple[Container, ...] = ()  # run to completion one after another, before the others
+    ephemeral_containers: tuple[EphemeralContainer, ...] = ()  # added while it runs, in this order
+    readiness_gates: tuple[PodReadinessGate, ...] = ()  # conditions that must be True for Ready
     volumes: tuple[Volume, ...] = ()  # what containers may mount
     restart_policy: str = ""  # Always, OnFailure or Never
     termination_grace_period_seconds: int | None = None  # between SIGTERM and SIGKILL
@@ -262,6 +276,7 @@ class PodStatus(Object, frozen=True):
     start_time: str = ""  # when the node took the pod on
     init_container_statuses: tuple[ContainerStatus, ...] = ()  # in the order of the specification
     container_statuses: tuple[ContainerStatus, ...] = ()  # sorted by name
+    ephemeral_container_statuses: tuple[ContainerStatus, ...] = ()  # sorted by name
     qos_class: str = ""  # Guaranteed, Burstable or BestEffort
 
 

@@ -17,13 +17,14 @@ from minipod.spec.problems import Problems, between, choice, invalid
 from minipod.spec.types import (
     Container,
     ContainerPort,
+    EphemeralContainer,
     ObjectMeta,
     Pod,
     PodSpec,
     ResourceRequirements,
     Volume,
 )
-from minipod.spec.validate_handlers import handlers
+from minipod.spec.validate_handlers import ephemeral, handlers
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
@@ -185,13 +186,21 @@ def _spec(spec: PodSpec) -> Problems:
     if not spec.containers:
         yield "spec.containers", "Required value"
     names = _Unique()
-    for group, containers in (("containers", spec.containers), ("initContainers", spec.init_containers)):
+    for group, containers in (
+        ("containers", spec.containers),
+        ("initContainers", spec.init_containers),
+        ("ephemeralContainers", spec.ephemeral_containers),
+    ):
         for index, container in enumerate(containers):
             path = f"spec.{group}[{index}]"
             yield from _dns_label(f"{path}.name", container.name)
             yield from names.check(f"{path}.name", container.name)
             yield from _container(path, container, volumes.seen)
             yield from handlers(path, spec, container, init=group == "initContainers")
+            if isinstance(container, EphemeralContainer):
+                yield from ephemeral(path, spec, container)
+    for index, gate in enumerate(spec.readiness_gates):
+        yield from _qualified(f"spec.readinessGates[{index}].conditionType", gate.condition_type)
     yield from choice("spec.restartPolicy", spec.restart_policy, ("Always", "OnFailure", "Never"))
     if spec.active_deadline_seconds is not None:
         yield from between("spec.activeDeadlineSeconds", spec.active_deadline_seconds, 1, _MAX_ID)

@@ -13,7 +13,7 @@ from minipod.spec.handlers import (
     TCPSocketAction,
 )
 from minipod.spec.problems import Problems, between, choice, invalid
-from minipod.spec.types import Container, PodSpec
+from minipod.spec.types import Container, EphemeralContainer, PodSpec
 
 _is_port_name = re.compile(r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*").fullmatch
 _is_signal = re.compile(
@@ -50,6 +50,27 @@ def handlers(path: str, spec: PodSpec, container: Container, init: bool) -> Prob
     yield from _restart(path, container)
 
 
+def ephemeral(path: str, spec: PodSpec, container: EphemeralContainer) -> Problems:
+    """What a container added to a running pod can't have (validateEphemeralContainers): it is there to look around,
+    and nothing may depend on it."""
+    given = {
+        "ports": container.ports,
+        "resources": container.resources.limits or container.resources.requests,
+        "restartPolicy": container.restart_policy,
+        "restartPolicyRules": container.restart_policy_rules,
+        "lifecycle": container.lifecycle,
+        "livenessProbe": container.liveness_probe,
+        "readinessProbe": container.readiness_probe,
+        "startupProbe": container.startup_probe,
+    }
+    for name, value in given.items():
+        if value:
+            yield f"{path}.{name}", "Forbidden: cannot be set for an Ephemeral Container"
+    target = container.target_container_name
+    if target and target not in [each.name for each in (*spec.init_containers, *spec.containers)]:
+        yield f"{path}.targetContainerName", f'Not found: "{target}"'
+
+
 def _restart(path: str, container: Container) -> Problems:
     policy, rules = container.restart_policy, container.restart_policy_rules
     if policy:
@@ -63,10 +84,7 @@ def _restart(path: str, container: Container) -> Problems:
         yield f"{path}.restartPolicyRules", "Too many: must have at most 20 items"
     for index, rule in enumerate(rules):
         where = f"{path}.restartPolicyRules[{index}]"
-        if rule.action == "RestartAllContainers":
-            yield f"{where}.action", "not supported yet"
-        else:
-            yield from choice(f"{where}.action", rule.action, ("Restart",))
+        yield from choice(f"{where}.action", rule.action, ("Restart", "RestartAllContainers"))
         if rule.exit_codes is None:
             yield f"{where}.exitCodes", "Required value: must be specified"
         else:

@@ -24,9 +24,9 @@ from minipod.runtime.fence import plan_path
 from minipod.runtime.loop import Loop
 from minipod.runtime.runtime import Runtime
 from minipod.spec import qos
-from minipod.spec.types import Container, ContainerStatus, PodStatus
+from minipod.spec.types import Container, EphemeralContainer, Pod, PodStatus
 from minipod.supervisor import config, journal, lifecycle, observed, termination
-from minipod.supervisor.events import Recorder
+from minipod.supervisor.events import Recorder, tell_backoff
 from minipod.supervisor.hooks import Hooks
 from minipod.supervisor.prober import Prober
 from minipod.supervisor.status import status
@@ -42,14 +42,15 @@ class Engine:
     ) -> None:
         self.pod, self.facts = launch.pod, launch.facts
         self.runtime, self.loop, self.published = runtime, loop, published
-        self.removed = False
+        self.removed = False  # the pod is gone
+        self.left = False  # the pod isn't, but this supervisor's work is done
         self.journal = journal.Journal(journal.path_of(self.facts.layout.pod_lib(self.pod.metadata.uid)))
         self.events = Recorder(
             self.pod, self.facts.node_name, lambda: self.journal.observed.events, self.record
         )
         self.hooks = Hooks(runtime, self.events, self._pod_ip, self._found)
         self.prober = Prober(self.pod, runtime, self.events, self._pod_ip, self._found)
-        self._containers = {c.name: c for c in containers_of(self.pod)}
+        self.runtime.breakpoint.stopped = self._stopped
         self._stepping = False
         self._last: PodStatus | None = None
         self._wake_at: float | None = None
@@ -65,6 +66,27 @@ class Engine:
                 observed.DeletionRequested(at=time.time(), grace=meta.deletion_grace_period_seconds or 0)
             )
         self.step()
+
+    def update(self, pod: Pod) -> None:
+        """The pod's object has changed. What runs stays as it was made."""
+        self.pod = pod
+        self.step()
+
+    def shut_down(self) -> None:
+        """Stop the pod's containers, each with its grace, and end; the next supervisor starts them again."""
+        self.record(observed.ShutdownRequested(at=time.time()))
+        self.runtime.breakpoint.give_up("the pod is to end", for_good=True)
+        self.step()
+
+    def evict(self, message: str) -> None:
+        """The pod takes up more than it may: it has failed."""
+        known = self.journal.observed
+        if not (known.deleted_at or known.terminal or known.shutdown_at):
+            self.events.warning("Evicted", message)
+            self.record(
+                observed.PodFinished(at=time.time(), phase="Failed", reason="Evicted", message=message)
+            )
+            self.step()
 
     def changed(self, info: SandboxInfo | ContainerInfo) -> None:
         """The mechanism's news. While it carries out a request of ours, the request's own end says the same."""
@@ -84,7 +106,17 @@ class Engine:
             given = self.pod.spec.termination_grace_period_seconds
             grace = 30.0 if given is None else float(given)
         self.record(observed.DeletionRequested(at=time.time(), grace=grace))
+        self.runtime.breakpoint.give_up("the pod is to be deleted", for_good=True)
         self.step()
+
+    def _stopped(self) -> None:
+        """The build waits at a breakpoint, and with it all that is decided here. What happens is told all the same."""
+        self.events.normal("Stopped", f"Stopped before {self.runtime.breakpoint.place}")
+        self._tell()
+
+    def _tell(self) -> None:
+        self.events.flush()
+        self.publish()
 
     def _found(self, fact: observed.ProbeIs | observed.PostStarted | observed.StartFailed) -> None:
         """A probe or a hook has come to something."""
@@ -97,7 +129,7 @@ class Engine:
             sandbox = self.runtime.container(info.id).sandbox.config
         except NotFound:  # it ended with its sandbox
             return info
-        spec = self._containers[info.name]
+        spec = self._spec(info.name)
         path = container_plan.termination_log(self.facts, sandbox, info.id)
         log = f"{sandbox.log_directory}/{spec.name}/{info.attempt}.log"
         fallback = spec.termination_message_policy == "FallbackToLogsOnError"
@@ -111,15 +143,24 @@ class Engine:
             return self.facts.host_ip
         return sandbox.address4 or sandbox.address6
 
+    def _spec(self, name: str) -> Container:
+        return next(each for each in containers_of(self.pod) if each.name == name)
+
+    @property
+    def _over(self) -> bool:
+        return self.removed or self.left
+
     # --- what is done about it ----------------------------------------------------------------------------------
 
     def step(self) -> None:
         """Do what is to be done now, until nothing is. Called from within, it leaves that to the outer call."""
-        if self._stepping or self.removed:
+        if self._stepping or self._over:
+            if self.runtime.breakpoint.at:
+                self._tell()
             return
         self._stepping = self.events.held = True
         try:
-            while not self.removed:
+            while not self._over:
                 now = time.time()
                 scale = self.facts.settings.backoff_scale
                 decision = lifecycle.decide(self.pod, self.journal.observed, now, scale)
@@ -134,7 +175,7 @@ class Engine:
         finally:
             self._stepping = self.events.held = False
             self.events.flush()
-        if not self.removed:
+        if not self._over:
             self.prober.follow(self.journal.observed)
         self.publish()
 
@@ -158,25 +199,12 @@ class Engine:
             scale=self.facts.settings.backoff_scale,
             previous=self._last,
         )
+        if now.phase != "Pending":
+            self.runtime.breakpoint.built()
         if now != self._last:
-            self._tell_backoff(now)
+            tell_backoff(self.events, self.pod, self._last, now)
             self._last = now
             self.published(now, known.sequence)
-
-    def _tell_backoff(self, now: PodStatus) -> None:
-        """The event of a container that has just begun to wait for its next attempt."""
-        before = {each.name: each.state.waiting for each in _container_statuses(self._last)}
-        for each in _container_statuses(now):
-            reason = each.state.waiting.reason if each.state.waiting else ""
-            was = before.get(each.name)
-            if not reason.endswith("BackOff") or (was and was.reason == reason):
-                continue
-            spec, meta = self._containers[each.name], self.pod.metadata
-            pod = f"{meta.name}_{meta.namespace}({meta.uid})"
-            text = f"Back-off restarting failed container {each.name} in pod {pod}"
-            if reason == "ImagePullBackOff":
-                text = f'Back-off pulling image "{spec.image}"'
-            self.events.warning("BackOff", text, spec)
 
     def _wake(self, at: float | None, now: float) -> None:
         self._wake_at = at
@@ -201,6 +229,14 @@ class Engine:
                         at=time.time(), phase=action.phase, reason=action.reason, message=action.message
                     )
                 )
+            case lifecycle.RestartAll():
+                self.record(observed.AllRestarting(at=time.time()))
+                self.publish()
+            case lifecycle.StartOver():
+                self.record(observed.StartedOver(at=time.time()))
+            case lifecycle.Leave():
+                self.left = True
+                self.loop.stop()
             case lifecycle.RemovePod():
                 self._remove()
 
@@ -240,7 +276,7 @@ class Engine:
         )
         save(plan_path(layout, uid, "pod"), undo(plan))
         for stage in plan:
-            self.runtime.run_host_stage("pod", stage)
+            self.runtime.stages.here("pod", stage)
         os.close(os.open(made, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
     def _start(self, actions: list[lifecycle.StartContainer]) -> None:
@@ -249,7 +285,7 @@ class Engine:
         assert sandbox is not None, "decide() starts containers in a sandbox"
         created: dict[str, Container] = {}
         for action in actions:
-            container_id, spec = new_id(), self._containers[action.name]
+            container_id, spec = new_id(), self._spec(action.name)
             self.record(
                 observed.ContainerStarting(
                     at=time.time(),
@@ -278,10 +314,19 @@ class Engine:
 
     def _create(self, spec: Container, container_id: str, sandbox_id: str, attempt: int) -> None:
         wanted = config.container(self.pod, spec, self.facts, attempt)
+        if isinstance(spec, EphemeralContainer) and spec.target_container_name:
+            wanted = msgspec.structs.replace(wanted, pid_target=self._target(spec.target_container_name))
         self.events.normal("Pulled", f'Container image "{spec.image}" already present on machine', spec)
         self._forget_attempts(spec.name)
         self.runtime.create_container(container_id, sandbox_id, wanted)
         self.events.normal("Created", f"Created container: {spec.name}", spec)
+
+    def _target(self, name: str) -> str:
+        """The id of the container whose PID namespace an ephemeral one joins."""
+        known = self.journal.observed.known(name)
+        if known.latest is None or not known.running:
+            raise config.StartError("CreateContainerConfigError", f"unable to find target container {name}")
+        return known.latest.id
 
     def _forget_attempts(self, name: str) -> None:
         """An ended container is kept until its next start, for whoever wants to look at what it has written."""
@@ -298,7 +343,7 @@ class Engine:
         self.record(observed.StartFailed(at=time.time(), name=spec.name, reason=reason, message=message))
 
     def _stop(self, action: lifecycle.StopContainer) -> None:
-        now, spec = time.time(), self._containers[action.name]
+        now, spec = time.time(), self._spec(action.name)
         if action.message:
             self.events.normal("Killing", action.message, spec)
         stop_by = now + action.grace  # a moment later than was decided: see lifecycle.SAME_END
@@ -308,7 +353,8 @@ class Engine:
             )
         )
         known = self.journal.observed
-        self.hooks.stop(spec, action.id, action.grace, not known.deleted_at or known.grace > 0)
+        run_hook = known.grace > 0 if known.deleted_at else not known.restarting
+        self.hooks.stop(spec, action.id, action.grace, run_hook)
 
     def _stop_sandbox(self, sandbox_id: str) -> None:
         self.record(observed.SandboxStopping(at=time.time(), id=sandbox_id))
@@ -326,10 +372,6 @@ class Engine:
             self.runtime.undo("pod")
         self.removed = True
         self.loop.stop()
-
-
-def _container_statuses(status: PodStatus | None) -> tuple[ContainerStatus, ...]:
-    return status.init_container_statuses + status.container_statuses if status else ()
 
 
 def new_id() -> str:

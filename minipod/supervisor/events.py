@@ -5,9 +5,20 @@ from collections.abc import Callable
 
 import msgspec
 
-from minipod.spec.types import Container, Event, EventSource, ObjectMeta, ObjectReference, Pod
+from minipod.spec.types import (
+    Container,
+    ContainerStatus,
+    EphemeralContainer,
+    Event,
+    EventSource,
+    ObjectMeta,
+    ObjectReference,
+    Pod,
+    PodStatus,
+)
 from minipod.supervisor.observed import AnyFact, EventRecorded
 from minipod.supervisor.status import timestamp
+from minipod.supervisor.wanted import containers_of
 
 
 class Recorder:
@@ -59,8 +70,10 @@ class Recorder:
     def _field_path(self, container: Container | None) -> str:
         if container is None:
             return ""
-        init = container in self._pod.spec.init_containers
-        return f"spec.{'initContainers' if init else 'containers'}{{{container.name}}}"
+        group = "initContainers" if container in self._pod.spec.init_containers else "containers"
+        if isinstance(container, EphemeralContainer):
+            group = "ephemeralContainers"
+        return f"spec.{group}{{{container.name}}}"
 
     def _new(self, kind: str, reason: str, message: str, path: str, at: float) -> Event:
         meta, now = self._pod.metadata, timestamp(at)
@@ -81,3 +94,32 @@ class Recorder:
             first_timestamp=now,
             last_timestamp=now,
         )
+
+
+def tell_backoff(events: Recorder, pod: Pod, before: PodStatus | None, now: PodStatus) -> None:
+    """The event of each container that has just begun to wait for its next attempt; `before` was told last."""
+    waited = {each.name: each.state.waiting for each in _container_statuses(before)}
+    specs = {container.name: container for container in containers_of(pod)}
+    for each in _container_statuses(now):
+        reason = each.state.waiting.reason if each.state.waiting else ""
+        was = waited.get(each.name)
+        if not reason.endswith("BackOff") or (was and was.reason == reason):
+            continue
+        spec, meta = specs[each.name], pod.metadata
+        text = (
+            f"Back-off restarting failed container {each.name} in pod "
+            f"{meta.name}_{meta.namespace}({meta.uid})"
+        )
+        if reason == "ImagePullBackOff":
+            text = f'Back-off pulling image "{spec.image}"'
+        events.warning("BackOff", text, spec)
+
+
+def _container_statuses(status: PodStatus | None) -> tuple[ContainerStatus, ...]:
+    if status is None:
+        return ()
+    return (
+        *status.init_container_statuses,
+        *status.container_statuses,
+        *status.ephemeral_container_statuses,
+    )

@@ -30,6 +30,7 @@ class Known(Record, frozen=True):
     failure: Failure | None = None  # since the last attempt that ran
     backoff: int = 0  # how many of the crash back-off's steps were taken; 0: the next restart is immediate
     backoff_at: float = 0  # when the last was taken
+    again: bool = False  # the pod was started over: it runs again, however its latest attempt ended
     # Of the latest attempt:
     post_started: bool = False  # its postStart hook has succeeded
     started: bool = False  # its startup probe has succeeded
@@ -76,6 +77,8 @@ class Observed(Record, frozen=True):
     sandbox_stopping: bool = False  # the current one is being undone
     sandbox_failure: Failure | None = None
     stopping_since: float = 0  # when the first container was stopped because all are to stop; 0: not yet
+    restarting: bool = False  # all containers are being stopped, to be started over in this sandbox
+    shutdown_at: float = 0  # when this supervisor was told to stop the pod's containers, and to end; 0: it wasn't
     containers: dict[str, Known] = msgspec.field(default_factory=dict)
     deleted_at: float = 0  # when it was asked to go; 0: it wasn't
     grace: float = 0  # seconds its containers have from then on

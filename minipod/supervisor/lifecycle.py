@@ -6,6 +6,9 @@
         └──────── the sandbox was lost ◀─────────────┘                            ▼
                   (restartPolicy Never: fails), the deadline has passed ───▶ FinishPod ▶ stop the rest, and the sandbox
 
+    a rule says RestartAllContainers ───▶ RestartAll ▶ stop containers ▶ StartOver, in the same sandbox
+    the supervisor is told to end ──────▶ stop containers ▶ stop sandbox ▶ Leave
+
 The engine calls decide() after every fact and at `wake_at`; each action it turns into a fact, appends that to the
 journal, and only then carries it out. What is under way is in Observed, so nothing is asked for twice; whatever
 order the facts come in, the next call sees what is still missing. One thing is started at a time, because the kubelet
@@ -27,6 +30,7 @@ from minipod.supervisor.wanted import (
     init_failed,
     is_sidecar,
     restarts,
+    restarts_all,
     sandbox_changed,
     should_restart,
     startable,
@@ -38,6 +42,10 @@ RETRY = 10.0  # the kubelet's backOffPeriod: when it tries again what failed to 
 SANDBOX_RETRY_FIRST, SANDBOX_RETRY_MAX = 1.0, 10.0
 GRACE_MIN = 2.0  # what a container is always given between SIGTERM and SIGKILL (minimumGracePeriodInSeconds)
 GRACE_DEFAULT = 30.0
+EVICTION_GRACE = 1.0  # of a pod that takes too much of the disk (immediateEvictionGracePeriodSeconds)
+SHUTDOWN_GRACE = (
+    30.0  # at most, however long a pod's own is: less than TimeoutStopSec= of minipod-pods.service
+)
 SAME_END = (
     0.5  # seconds: an end that is earlier by less isn't worth another request (carrying one out takes time)
 )
@@ -78,6 +86,18 @@ class StopSandbox(Action, frozen=True):
     id: str
 
 
+class RestartAll(Action, frozen=True):
+    """From now on all containers are being stopped, to be started over."""
+
+
+class StartOver(Action, frozen=True):
+    """All have ended: begin again with the first of them."""
+
+
+class Leave(Action, frozen=True):
+    """The supervisor ends; everything the pod had running is stopped and undone. Its volumes and object stay."""
+
+
 class FinishPod(Action, frozen=True):
     """The pod is over; its record stays until it is deleted. What still runs of it goes with the next decisions, and
     only then is its phase told."""
@@ -91,7 +111,17 @@ class RemovePod(Action, frozen=True):
     """Deletion is complete: nothing runs, nothing is held. The last action of a pod."""
 
 
-AnyAction = RunSandbox | StartContainer | StopContainer | StopSandbox | FinishPod | RemovePod
+AnyAction = (
+    RunSandbox
+    | StartContainer
+    | StopContainer
+    | StopSandbox
+    | RestartAll
+    | StartOver
+    | Leave
+    | FinishPod
+    | RemovePod
+)
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -108,7 +138,7 @@ NOTHING = Decision()
 
 def decide(pod: Pod, observed: Observed, now: float, scale: float = 1.0) -> Decision:
     """What to do next. `scale` multiplies every back-off; 1 is the kubelet's."""
-    if observed.deleted_at or observed.terminal:
+    if observed.deleted_at or observed.terminal or observed.shutdown_at:
         return _end(pod, observed, now, scale)
     if end := verdict(pod, observed, now):
         return Decision((end,))
@@ -125,12 +155,19 @@ def _end(pod: Pod, observed: Observed, now: float, scale: float) -> Decision:
         return _stop_all(pod, observed, now)  # what is being started can be stopped when it runs
     if observed.sandbox:
         return _stop_sandbox(observed, observed.sandbox.id, now, scale)
-    return Decision((RemovePod(),)) if observed.deleted_at else NOTHING
+    if observed.deleted_at:
+        return Decision((RemovePod(),))
+    return Decision((Leave(),)) if observed.shutdown_at else NOTHING
 
 
 def _live(pod: Pod, observed: Observed, now: float, scale: float) -> Decision:
     if observed.sandbox and sandbox_changed(observed):
         return _end(pod, observed, now, scale)
+    if observed.restarting:
+        busy = anything_running(observed) or anything_starting(observed)
+        return _stop_all(pod, observed, now) if busy else Decision((StartOver(),))
+    if restarts_all(pod, observed):
+        return Decision((RestartAll(),))
     if kills := _kill_failed(pod, observed):
         return Decision(kills)
     hooks = any(hook_pending(c, observed.known(c.name)) for c in containers_of(pod))
@@ -229,13 +266,14 @@ def _start_next(pod: Pod, observed: Observed, now: float, scale: float) -> Decis
 def verdict(pod: Pod, observed: Observed, now: float) -> FinishPod | None:
     """How the pod has ended, once nothing that could change that is left to do; None while there is."""
     apps = [(c, observed.known(c.name)) for c in pod.spec.containers]
-    if all(known.exited and not should_restart(pod, c, known) for c, known in apps):
+    quiet = not observed.restarting  # else they were ended so that they can begin again
+    if quiet and all(known.exited and not should_restart(pod, c, known) for c, known in apps):
         return FinishPod("Succeeded" if all(known.succeeded for _, known in apps) else "Failed")
     at = deadline(pod, observed)
     if at is not None and now >= at:
         message = "Pod was active on the node longer than the specified deadline"
         return FinishPod("Failed", "DeadlineExceeded", message)
-    if any(init_failed(pod, c, observed.known(c.name)) for c in pod.spec.init_containers):
+    if quiet and any(init_failed(pod, c, observed.known(c.name)) for c in pod.spec.init_containers):
         return FinishPod("Failed")
     ran = any(known.latest for known in observed.containers.values())
     if pod.spec.restart_policy == "Never" and sandbox_changed(observed) and ran:
@@ -305,10 +343,15 @@ def sandbox_retry_at(observed: Observed, scale: float) -> float:
 
 def stop_time(pod: Pod, observed: Observed, now: float) -> float:
     """When what is stopped now is killed: at the end of a deletion's grace, else of the pod's own, counted from when
-    the first container was stopped."""
+    the first container was stopped. Whoever starts all over doesn't wait (KEP-5532, Termination Grace Periods)."""
     if observed.deleted_at:
-        return observed.deleted_at + observed.grace
-    return (observed.stopping_since or now) + grace_of(pod)
+        end = observed.deleted_at + observed.grace
+    elif observed.restarting and not observed.terminal and not observed.shutdown_at:
+        return now
+    else:
+        evicted = observed.terminal is not None and observed.terminal.reason == "Evicted"
+        end = (observed.stopping_since or now) + (EVICTION_GRACE if evicted else grace_of(pod))
+    return min(end, observed.shutdown_at + SHUTDOWN_GRACE) if observed.shutdown_at else end
 
 
 def grace_of(pod: Pod) -> float:

@@ -110,6 +110,18 @@ class ProbeIs(Fact, frozen=True):
     success: bool
 
 
+class AllRestarting(Fact, frozen=True):
+    """A container's exit means that all are stopped and started over (RestartAllContainers)."""
+
+
+class StartedOver(Fact, frozen=True):
+    """All containers have ended: those of the manifest run again from the first on."""
+
+
+class ShutdownRequested(Fact, frozen=True):
+    """The machine goes down, or its pods' unit: the containers are stopped. The next supervisor starts them again."""
+
+
 class DeletionRequested(Fact, frozen=True):
     """The pod shall be gone `grace` seconds from `at`. A second request can only shorten the time."""
 
@@ -147,6 +159,9 @@ AnyFact = (
     | ContainerStopping
     | PostStarted
     | ProbeIs
+    | AllRestarting
+    | StartedOver
+    | ShutdownRequested
     | DeletionRequested
     | PodFinished
     | EventRecorded
@@ -186,7 +201,15 @@ def _changed(observed: Observed, fact: AnyFact) -> Observed:
             return _sandbox_changed(observed, fact)
         case SupervisorBegan():
             start_time = observed.start_time or fact.at
-            return replace(_lost(observed, fact.at) if fact.lost else observed, start_time=start_time)
+            observed = _lost(observed, fact.at) if fact.lost else observed
+            return replace(observed, start_time=start_time, shutdown_at=0)
+        case AllRestarting():
+            return replace(observed, restarting=True)
+        case StartedOver():
+            containers = {name: replace(known, again=True) for name, known in observed.containers.items()}
+            return replace(observed, restarting=False, stopping_since=0, containers=containers)
+        case ShutdownRequested():
+            return replace(observed, shutdown_at=observed.shutdown_at or fact.at)
         case DeletionRequested():
             return _deletion_requested(observed, fact)
         case PodFinished():
@@ -271,6 +294,7 @@ def _attempt_changed(known: Known, info: ContainerInfo) -> Known:
             latest=info,
             previous=known.latest,
             stop_by=0,
+            again=False,
             post_started=False,
             started=False,
             ready=False,
@@ -319,7 +343,7 @@ def _container_lost(name: str, known: Known, at: float) -> Known:
         attempt = ContainerInfo(
             id=known.starting, sandbox_id="", name=name, attempt=known.starting_attempt, state="created"
         )
-        known = replace(known, latest=attempt, previous=known.latest)
+        known = replace(known, latest=attempt, previous=known.latest, again=False)
     if known.latest is None or known.latest.state == "exited":
         return replace(known, starting="")
     ended = replace(

@@ -1,6 +1,7 @@
 """The supervisor: one process per pod, which owns the pod's whole life. The node may come and go."""
 
 import os
+import signal
 import time
 
 from minipod.api.channel import Channel
@@ -11,18 +12,19 @@ from minipod.plan.core import Op, Stage
 from minipod.runtime.fence import lock
 from minipod.runtime.loop import Loop
 from minipod.runtime.runtime import Runtime
+from minipod.supervisor import usage
 from minipod.supervisor.engine import Engine
 from minipod.supervisor.server import Server
 
 
-class Asked(Op, frozen=True):
+class AcceptRequest(Op, frozen=True):
     """Not an operation: what the node did before there was a supervisor, for the trace."""
 
     def explain(self) -> str:
         return "# from the request read to the supervisor's begin"
 
 
-_ASKED = Stage("node/apply", "supervisor", (Asked(),))
+_ASKED = Stage("node/apply", "supervisor", (AcceptRequest(),))
 
 
 def supervise(launch: Launch, channel: Channel, supervisor_id: str) -> None:
@@ -46,9 +48,8 @@ def supervise(launch: Launch, channel: Channel, supervisor_id: str) -> None:
     runtime = Runtime(launch.facts, uid, loop, changed, launch.door)
     engine = None
     if launch.asked_at:
-        runtime.ran(
-            "node", _ASKED, os.getppid(), ((0, launch.asked_at, time.monotonic_ns() - launch.asked_at),)
-        )
+        times = ((0, launch.asked_at, time.monotonic_ns() - launch.asked_at),)
+        runtime.stages.history.ran("node", _ASKED, channel.peer(), times)
     if launch.engine:
         engine = Engine(
             launch, runtime, loop, lambda status, sequence: server.notify(PodChanged(uid, status, sequence))
@@ -58,8 +59,10 @@ def supervise(launch: Launch, channel: Channel, supervisor_id: str) -> None:
     server.subscribe(channel)
     if engine:
         engine.events.happened = lambda event: server.notify(EventHappened(uid, event))
+        loop.on_signal(signal.SIGTERM, engine.shut_down)
+        usage.watch(launch.pod, launch.facts, loop, engine.evict)
         engine.begin()
-    if not (engine and engine.removed):
-        loop.run()
-    server.notify(PodEnded(uid))
+    loop.run()
+    if not (engine and engine.left):
+        server.notify(PodEnded(uid))
     os.close(held)

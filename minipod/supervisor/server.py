@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -10,10 +11,16 @@ from minipod.api import cri
 from minipod.api import messages as m
 from minipod.api.channel import Channel, listen
 from minipod.errors import MinipodError, Unreachable
-from minipod.runtime import commands
+from minipod.runtime import commands, forward, upkeep
 from minipod.runtime.loop import Loop
 from minipod.runtime.runtime import Runtime
 from minipod.supervisor.engine import Engine
+from minipod.supervisor.status import timestamp
+
+# What may be asked while the build is stopped at a breakpoint: all that doesn't change what is being built.
+_ALWAYS = (m.Status, m.Stats, m.ReopenLog, m.Trace, m.Update, m.Delete)
+
+_RECENT = 3600  # seconds; kube-apiserver's --event-ttl
 
 
 class Server:
@@ -33,9 +40,16 @@ class Server:
         self._loop.add_reader(channel.fileno(), lambda: self._receive(channel))
 
     def subscribe(self, channel: Channel) -> None:
+        """Tell it everything from now on, and first what happened while it wasn't there: a node counts no event twice,
+        and forgets them after an hour."""
         self._subscribers.add(channel)
         if self._latest:
             self._send(channel, self._latest)
+        if self._engine:
+            recent = timestamp(time.time() - _RECENT)
+            for event in self._engine.journal.observed.events:
+                if event.last_timestamp >= recent:
+                    self._send(channel, m.EventHappened(self._engine.pod.metadata.uid, event))
 
     def notify(self, notice: m.Notice) -> None:
         if isinstance(notice, m.PodChanged):
@@ -57,13 +71,12 @@ class Server:
             if isinstance(request, m.Subscribe):
                 self.subscribe(channel)
                 reply(m.Done())
-            elif isinstance(request, m.Exec):
-                commands.run(self._runtime, request, socket.socket(fileno=fds.pop()))
-                reply(m.Done())
-            elif isinstance(request, m.Attach):
-                commands.attach(self._runtime, request, socket.socket(fileno=fds.pop()))
+            elif isinstance(request, m.WithSocket):
+                self._hand_over(request, socket.socket(fileno=fds.pop()))
                 reply(m.Done())
             else:
+                if not isinstance(request, _ALWAYS):
+                    self._runtime.breakpoint.refuse()
                 self._answer(request, reply)
         except (
             MinipodError,
@@ -75,6 +88,19 @@ class Server:
         finally:
             for fd in fds:
                 os.close(fd)
+
+    def _hand_over(self, request: m.WithSocket, client: socket.socket) -> None:
+        match request:
+            case m.Exec():
+                commands.run(self._runtime, request, client)
+            case m.Attach():
+                commands.attach(self._runtime, request, client)
+            case m.PortForward():
+                forward.forward(self._runtime, request, client)
+            case m.Enter():
+                commands.enter(self._runtime, request, client)
+            case m.Step() | m.Continue() | m.AwaitStop():
+                self._runtime.breakpoint.ask(request, Channel(client))
 
     def _answer(self, request: m.Request, reply: Callable[[m.Reply], None]) -> None:
         runtime = self._runtime
@@ -97,18 +123,39 @@ class Server:
             case m.RemoveContainer():
                 runtime.remove_container(request.id)
                 reply(m.Done())
-            case m.Status():
-                reply(m.Done(runtime.status()))
-            case m.Trace():
-                reply(m.Done(timings=runtime.timings()))
+            case m.Update():
+                reply(m.Done())
+                if self._engine:
+                    self._engine.update(request.pod)
             case m.Delete():
                 reply(m.Done())
                 if self._engine:
                     self._engine.delete(request.grace)
                 else:
                     self._loop.stop()
+            case _:
+                self._answer_about(request, reply)
+
+    def _answer_about(self, request: m.Request, reply: Callable[[m.Reply], None]) -> None:
+        """Requests about what is there."""
+        runtime = self._runtime
+        match request:
+            case m.UpdateResources():
+                upkeep.update_resources(runtime, request.id, request.resources)
+                reply(m.Done())
+            case m.ReopenLog():
+                upkeep.reopen_log(runtime, request.id)
+                reply(m.Done())
+            case m.Stats():
+                reply(m.Done(stats=tuple(upkeep.stats(runtime, request.id))))
+            case m.Status():
+                reply(m.Done(runtime.status()))
+            case m.Trace():
+                reply(m.Done(timings=runtime.stages.history.timings()))
 
     def _send(self, channel: Channel, message: m.Message) -> None:
+        if channel.fileno() < 0:  # dropped, over another message
+            return
         try:
             channel.send(m.encode(message))
         except Unreachable:

@@ -5,7 +5,9 @@ in pkg/kubelet/status/generate.go.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+import msgspec
 
 from minipod.api.cri import ContainerInfo
 from minipod.spec.qos import qos_class
@@ -16,6 +18,7 @@ from minipod.spec.types import (
     ContainerStateTerminated,
     ContainerStateWaiting,
     ContainerStatus,
+    EphemeralContainer,
     IPAddress,
     Pod,
     PodCondition,
@@ -26,6 +29,7 @@ from minipod.supervisor.lifecycle import PULL_FAILURES, backoff_delay, backoff_e
 from minipod.supervisor.wanted import (
     anything_running,
     anything_starting,
+    containers_of,
     in_sandbox,
     init_failed,
     is_ready,
@@ -48,20 +52,20 @@ def status(
     as long as it doesn't change. `now` is in seconds since the epoch; `scale` multiplies the back-off that messages
     speak of."""
     inits = tuple(_container_status(pod, observed, c, scale) for c in pod.spec.init_containers)
-    apps = tuple(
-        _container_status(pod, observed, c, scale)
-        for c in sorted(pod.spec.containers, key=lambda container: container.name)
+    apps, ephemeral = (
+        tuple(_container_status(pod, observed, c, scale) for c in sorted(group, key=lambda c: c.name))
+        for group in (pod.spec.containers, pod.spec.ephemeral_containers)
     )
     phase_now = phase(pod, observed)
     over = observed.terminal if phase_now in ("Succeeded", "Failed") else None
     told = (previous or pod.status).conditions
     addresses = _addresses(pod, observed, host_ip)
-    sidecars = {c.name for c in pod.spec.init_containers if is_sidecar(c)}
+    conditions = (*_conditions(pod, phase_now, observed, inits, apps), *_accidents(pod, phase_now, observed))
     return PodStatus(
         phase=phase_now,
         reason=over.reason if over else "",
         message=over.message if over else "",
-        conditions=_since(_conditions(phase_now, observed, inits, apps, sidecars), told, timestamp(now)),
+        conditions=_since(conditions, told, timestamp(now)),
         host_ip=host_ip,
         host_ips=(IPAddress(ip=host_ip),) if host_ip else (),
         pod_ip=addresses[0] if addresses else "",
@@ -69,6 +73,7 @@ def status(
         start_time=timestamp(observed.start_time),
         init_container_statuses=inits,
         container_statuses=apps,
+        ephemeral_container_statuses=ephemeral,
         qos_class=qos_class(pod),
     )
 
@@ -82,6 +87,8 @@ def phase(pod: Pod, observed: Observed) -> str:
     quiet = not anything_running(observed) and not anything_starting(observed)
     if observed.terminal and quiet:
         return observed.terminal.phase
+    if observed.restarting and not observed.terminal:  # how they end then says nothing about the pod
+        return "Running" if anything_running(observed) else "Pending"
     return _init_phase(pod, observed, quiet) or _app_phase(pod, observed, quiet)
 
 
@@ -123,17 +130,20 @@ def _of_old_sandbox(known: Known, observed: Observed) -> bool:
 def _container_status(pod: Pod, observed: Observed, container: Container, scale: float) -> ContainerStatus:
     known = observed.known(container.name)
     latest = known.latest
-    init = container in pod.spec.init_containers
     waiting = _waiting(pod, observed, container, scale)
     last = known.exited if waiting and known.exited else known.previous
+    if isinstance(container, EphemeralContainer):
+        ready, started = False, None  # nobody asks
+    else:
+        runs_once = container in pod.spec.init_containers and not is_sidecar(container)
+        ready = known.succeeded and not waiting if runs_once else is_ready(container, known)
+        started = is_started(container, known)
     return ContainerStatus(
         name=container.name,
         state=ContainerState(waiting=waiting) if waiting else _state(latest),
         last_state=_state(last),
-        ready=(known.succeeded and not waiting)
-        if init and not is_sidecar(container)
-        else is_ready(container, known),
-        started=is_started(container, known),
+        ready=ready,
+        started=started,
         restart_count=latest.attempt if latest else 0,
         image=container.image,
         image_id=latest.image_id if latest else "",
@@ -167,14 +177,15 @@ def _waiting(
     if known.running:
         return None
     over = observed.deleted_at or observed.terminal
+    first = ContainerStateWaiting(
+        reason="PodInitializing" if pod.spec.init_containers else "ContainerCreating"
+    )
     if known.exited is None or (container in pod.spec.init_containers and _of_old_sandbox(known, observed)):
-        if known.failure:
-            return _waiting_for(container, known.failure)
-        return ContainerStateWaiting(
-            reason="PodInitializing" if pod.spec.init_containers else "ContainerCreating"
-        )
-    if over or not observed.sandbox_ready or container not in startable(pod, observed):
+        return _waiting_for(container, known.failure) if known.failure else first
+    if over or not observed.sandbox_ready:
         return None
+    if container not in startable(pod, observed):
+        return first if known.again and not isinstance(container, EphemeralContainer) else None
     if known.failure and not known.failure.ended:
         return _waiting_for(container, known.failure)
     if known.backoff and not backoff_expired(known, scale):
@@ -204,20 +215,62 @@ def _url(info: ContainerInfo) -> str:
 
 
 def _conditions(
+    pod: Pod,
     phase_now: str,
     observed: Observed,
     inits: Sequence[ContainerStatus],
     apps: Sequence[ContainerStatus],
-    sidecars: set[str],
 ) -> tuple[PodCondition, ...]:
     """In the kubelet's order, without times."""
+    sidecars = {c.name for c in pod.spec.init_containers if is_sidecar(c)}
     ready = _ready(phase_now, [*(s for s in inits if s.name in sidecars), *apps])
     return (
         PodCondition(type="PodReadyToStartContainers", status=_word(observed.sandbox_ready)),
         _initialized(phase_now, inits, apps, sidecars),
-        PodCondition(type="Ready", status=ready.status, reason=ready.reason, message=ready.message),
+        _gated(pod, msgspec.structs.replace(ready, type="Ready")),
         ready,
         PodCondition(type="PodScheduled", status="True"),
+    )
+
+
+def _accidents(pod: Pod, phase_now: str, observed: Observed) -> Iterator[PodCondition]:
+    """Conditions that a pod has only if its rules can start it over, or if it was evicted."""
+    rules = (rule for c in containers_of(pod) for rule in c.restart_policy_rules)
+    if any(rule.action == "RestartAllContainers" for rule in rules):
+        over = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}.get(phase_now, "")
+        if observed.restarting and not over:
+            yield PodCondition(
+                type="AllContainersRestarting",
+                status="True",
+                reason="RestartAllContainersStarted",
+                message="container exited with restart policy rule",
+            )
+        else:
+            yield PodCondition(type="AllContainersRestarting", status="False", reason=over)
+    if observed.terminal and observed.terminal.reason == "Evicted":
+        yield PodCondition(
+            type="DisruptionTarget",
+            status="True",
+            reason="TerminationByKubelet",
+            message=observed.terminal.message,
+        )
+
+
+def _gated(pod: Pod, ready: PodCondition) -> PodCondition:
+    """Ready, if what others have to say about it (spec.readinessGates) is True, too."""
+    told = {condition.type: condition.status for condition in pod.status.conditions}
+    closed = [gate.condition_type for gate in pod.spec.readiness_gates]
+    closed = [kind for kind in closed if told.get(kind) != "True"]
+    if ready.status != "True" or not closed:
+        return ready
+    texts = [
+        f'the status of pod readiness gate "{kind}" is not "True", but {told[kind]}'
+        if kind in told
+        else f'corresponding condition of pod readiness gate "{kind}" does not exist.'
+        for kind in closed
+    ]
+    return PodCondition(
+        type="Ready", status="False", reason="ReadinessGatesNotReady", message=", ".join(texts)
     )
 
 

@@ -37,6 +37,17 @@ def empty_dirs(pod: Pod, facts: NodeFacts) -> tuple[EmptyDir, ...]:
     return tuple(found)
 
 
+def limited(pod: Pod, facts: NodeFacts) -> dict[str, tuple[str, int, str]]:
+    """The emptyDirs whose sizeLimit nobody but us enforces, those on disk: path, bytes, and the limit as written."""
+    if facts.settings.emptydir_medium == "tmpfs":
+        return {}
+    return {
+        volume.name: (_path(pod, facts, volume, False), value(source.size_limit), source.size_limit)
+        for volume in pod.spec.volumes
+        if (source := volume.empty_dir) and source.size_limit and source.medium != "Memory"
+    }
+
+
 def mounts(pod: Pod, container: Container, facts: NodeFacts) -> tuple[Mount, ...]:
     """What a container mounts."""
     volumes = {volume.name: volume for volume in pod.spec.volumes}

@@ -4,7 +4,8 @@ Pure. The rules are the kubelet's: pkg/kubelet/container/helpers.go (ShouldConta
 computeInitContainerActions in pkg/kubelet/kuberuntime/kuberuntime_container.go.
 """
 
-from minipod.spec.types import Container, Pod
+from minipod.spec.handlers import ContainerRestartRule
+from minipod.spec.types import Container, EphemeralContainer, Pod
 from minipod.supervisor.known import Known, Observed
 
 # --- one container -----------------------------------------------------------------------------------------------
@@ -38,18 +39,27 @@ def hook_failed(known: Known) -> bool:
     return known.running and known.failure is not None and known.failure.reason == "PostStartHookError"
 
 
-def restarts(pod: Pod, container: Container, exit_code: int) -> bool:
-    """Whether it is started again after `exit_code`: by its rules, else by its policy, else by the pod's."""
+def rule_for(container: Container, exit_code: int) -> ContainerRestartRule | None:
+    """The first of its restart rules that fits."""
     for rule in container.restart_policy_rules:
         if rule.exit_codes and (exit_code in rule.exit_codes.values) == (rule.exit_codes.operator == "In"):
-            return True
+            return rule
+    return None
+
+
+def restarts(pod: Pod, container: Container, exit_code: int) -> bool:
+    """Whether it is started again after `exit_code`: by its rules, else by its policy, else by the pod's."""
+    if isinstance(container, EphemeralContainer):
+        return False
+    if rule_for(container, exit_code):
+        return True
     policy = container.restart_policy or pod.spec.restart_policy
     return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
 
 
 def should_restart(pod: Pod, container: Container, known: Known) -> bool:
-    """It has ended, and its policy wants it back."""
-    return known.exited is not None and restarts(pod, container, known.exited.exit_code)
+    """It has ended, and its policy wants it back, or all are started over."""
+    return known.exited is not None and (known.again or restarts(pod, container, known.exited.exit_code))
 
 
 def should_run(pod: Pod, container: Container, known: Known) -> bool:
@@ -60,9 +70,10 @@ def should_run(pod: Pod, container: Container, known: Known) -> bool:
 
 
 def in_sandbox(known: Known, observed: Observed) -> bool:
-    """Its latest attempt belongs to the current sandbox."""
+    """Its latest attempt belongs to the current sandbox, and to what was started in it last."""
     return (
         known.latest is not None
+        and not known.again
         and observed.sandbox is not None
         and known.latest.sandbox_id == observed.sandbox.id
     )
@@ -83,7 +94,7 @@ def init_failed(pod: Pod, container: Container, known: Known) -> bool:
     """It has ended badly and is not tried again: the pod has failed."""
     if is_sidecar(container) or known.exited is None or known.succeeded:
         return False
-    return not restarts(pod, container, known.exited.exit_code)
+    return not should_restart(pod, container, known)
 
 
 def initialized(pod: Pod, observed: Observed) -> bool:
@@ -97,9 +108,9 @@ def initialized(pod: Pod, observed: Observed) -> bool:
 
 
 def startable(pod: Pod, observed: Observed) -> tuple[Container, ...]:
-    """The containers that should run now and don't, back-off aside: sidecars that have ended, and one more init
-    container or some of the app containers."""
-    found = []
+    """The containers that should run now and don't, back-off aside: ephemeral ones that never did, sidecars that have
+    ended, and one more init container or some of the app containers."""
+    found: list[Container] = [c for c in pod.spec.ephemeral_containers if not observed.known(c.name).latest]
     done = initialized(pod, observed)
     for container in pod.spec.init_containers:
         known = observed.known(container.name)
@@ -111,7 +122,19 @@ def startable(pod: Pod, observed: Observed) -> tuple[Container, ...]:
 
 
 def containers_of(pod: Pod) -> tuple[Container, ...]:
-    return pod.spec.init_containers + pod.spec.containers
+    """All, in the kubelet's order of starting them."""
+    return (*pod.spec.ephemeral_containers, *pod.spec.init_containers, *pod.spec.containers)
+
+
+def restarts_all(pod: Pod, observed: Observed) -> bool:
+    """A container has ended in a way that starts all of them over."""
+    for container in containers_of(pod):
+        known = observed.known(container.name)
+        if known.exited and not known.again:
+            rule = rule_for(container, known.exited.exit_code)
+            if rule and rule.action == "RestartAllContainers":
+                return True
+    return False
 
 
 def anything_running(observed: Observed) -> bool:

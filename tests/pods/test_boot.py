@@ -1,9 +1,14 @@
 """A machine that boots: what was in the kernel is gone, what was on disk is there."""
 
+import json
 import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
 
 from tests.support.faults import Api, Object, busybox_pod, running
-from tests.support.node import Node
+from tests.support.node import Node, idle_after, make, pod, sh
 from tests.support.wait import wait_until
 
 
@@ -31,21 +36,86 @@ def containers(pod: Object) -> list[Object]:
     return pod["status"]["containerStatuses"]
 
 
-def test_pods_come_back_after_a_boot_with_what_they_had_on_disk(new_node):
-    node = new_node()
+class Booted(NamedTuple):
+    """A node after its machine has lost power, and its pods as they were before."""
+
+    node: Node
+    api: Api
+    before: dict[str, Object]
+
+    def now(self, name: str) -> Object:
+        return self.api.pods()[name]
+
+
+def ended(pod: Object) -> Object:
+    """How the only container ended, or its last attempt."""
+    (container,) = containers(pod)
+    return {**container["state"], **container.get("lastState", {})}["terminated"]
+
+
+@pytest.fixture(scope="module")
+def booted(tmp_path_factory, minipod_images) -> Iterator[Booted]:
+    settings = 'emptydir_medium = "disk"\nnode_name = "lab"\nbackoff_scale = 0.01\n'
+    node = make(tmp_path_factory.mktemp("boot") / "home", minipod_images, settings=settings)
     api = Api(node)
-    os.makedirs(node.layout.etc)
-    with open(f"{node.layout.etc}/node.toml", "w") as file:
-        file.write('emptydir_medium = "disk"\n')
+    os.makedirs(f"{node.layout.etc}/manifests")
+    with open(f"{node.layout.etc}/manifests/static.json", "w") as file:
+        json.dump(pod("static", {}), file)
     node.start()
-    node.apply(busybox_pod("web"))
+    node.apply(
+        [
+            busybox_pod("web"),
+            pod("on-failure", idle_after("true"), restartPolicy="OnFailure"),
+            pod("never", idle_after("true"), restartPolicy="Never"),
+            pod("done", sh("true"), restartPolicy="Never"),
+            pod("broken", sh("exit 3"), restartPolicy="Never"),
+        ],
+        "--wait=false",
+    )
+    for name, phase in (("done", "Succeeded"), ("broken", "Failed")):
+        node.wait_phase(name, phase)
+    for name in ("web", "on-failure", "never", "static-lab"):
+        wait_until(lambda name=name: running(api.pods().get(name)))
     wait_until(lambda: api.heard(api.pods()["web"]))
     node.exec("web", "sh", "-c", "echo kept >/d/file")
+    before = api.pods()
     power_cut(node)
     node.start()
-    # Until its new supervisor has spoken, the pod is shown as it was seen last: running.
-    wait_until(lambda: running(api.pods()["web"]) and containers(api.pods()["web"])[0]["restartCount"] == 1)
-    (a, _) = containers(api.pods()["web"])
-    assert a["lastState"]["terminated"]["reason"] == "ContainerStatusUnknown"
-    assert node.exec("web", "cat", "/d/file").stdout == "kept\n"
-    node.stop(pods=True)
+    yield Booted(node, api, before)
+    node.close()
+
+
+def again(booted: Booted, name: str) -> bool:
+    """Until its new supervisor has spoken, the pod is shown as it was seen last: running."""
+    now = booted.now(name)
+    return running(now) and all(each["restartCount"] == 1 for each in containers(now))
+
+
+@pytest.mark.parametrize("name", ["web", "on-failure", "static-lab"])
+def test_a_pod_that_restarts_runs_again_after_a_boot(booted, name):
+    wait_until(lambda: again(booted, name))
+    now, before = booted.now(name), booted.before[name]
+    assert now["metadata"]["uid"] == before["metadata"]["uid"]
+    for container in containers(now):
+        last = container["lastState"]["terminated"]
+        assert (last["reason"], last["exitCode"]) == ("ContainerStatusUnknown", 137)
+        assert last["containerID"] != container["containerID"]
+
+
+def test_its_init_containers_run_again_and_what_was_on_disk_is_there(booted):
+    wait_until(lambda: again(booted, "web"))
+    assert booted.node.exec("web", "sh", "-c", "cat /d/file; wc -l </d/init").stdout == "kept\n2\n"
+
+
+def test_a_pod_that_never_restarts_has_failed_if_it_was_running(booted):
+    wait_until(lambda: booted.now("never")["status"]["phase"] == "Failed")
+    how = ended(booted.now("never"))
+    assert (how["reason"], how["exitCode"]) == ("ContainerStatusUnknown", 137)
+    assert containers(booted.now("never"))[0]["restartCount"] == 0
+
+
+@pytest.mark.parametrize("name", ["done", "broken"])
+def test_what_had_ended_before_stays_as_it_was(booted, name):
+    wait_until(lambda: again(booted, "web") and booted.api.helpers(f"supervisor default/{name}"))
+    now, before = booted.now(name)["status"], booted.before[name]["status"]
+    assert (now["phase"], now["containerStatuses"]) == (before["phase"], before["containerStatuses"])

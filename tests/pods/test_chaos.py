@@ -28,14 +28,9 @@ TITLES = {
 
 
 @pytest.fixture(scope="module")
-def shared_node(tmp_path_factory, image) -> Iterator[Node]:
-    with impatient_node(tmp_path_factory.mktemp("chaos") / "home", image) as node:
+def shared_node(tmp_path_factory, minipod_images) -> Iterator[Node]:
+    with impatient_node(tmp_path_factory.mktemp("chaos") / "home", minipod_images) as node:
         yield node
-
-
-@pytest.fixture
-def api(node) -> Api:
-    return Api(node)
 
 
 def begin(api: Api, manifest: dict) -> str:

@@ -16,13 +16,28 @@ EXAMPLES = [
     (verb, example) for verbs in VERBS.values() for verb in verbs for _, example in load(verb).examples
 ]
 ENDLESS = {  # until Ctrl-C; and what has come by then
+    "minipod observe shared-context --cgroup --watch": "pause",
     "minipod get po -o wide -w": "shared-context",
     "minipod events -A -w": "Started",
     "minipod logs -f --tail 10 shared-context web": "127.0.0.1",
     "minipod attach shared-context -c client": "written by a test",
+    "minipod port-forward shared-context 8080": "Forwarding from 127.0.0.1:8080 -> 8080",
+    "minipod port-forward pod/shared-context :8080": "-> 8080",
+    "minipod port-forward --address 0.0.0.0 shared-context 8081:8080": "Forwarding from 0.0.0.0:8081 -> 8080",
 }
-INTERACTIVE = ("minipod exec -it", "minipod run shell", "minipod attach -it")
-OWN = {"run": ("shell", "hi", "web"), "attach": ("shell",)}  # pods that aren't there any more, or as before
+INTERACTIVE = (
+    "minipod exec -it",
+    "minipod enter pod/hello",
+    "minipod run shell",
+    "minipod attach -it",
+    "minipod debug -it",
+)
+STOPPED = ("step", "continue", "enter")  # verbs for a pod that is stopped at a breakpoint
+OWN = {  # pods that aren't there any more, or as before
+    **dict.fromkeys((*STOPPED, "apply"), ("hello",)),
+    "run": ("shell", "hi", "web"),
+    "attach": ("shell",),
+}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +45,7 @@ def desk(tmp_path_factory, image) -> Path:
     """A folder as somebody has it who tries things: the examples, a tar, the command on the PATH."""
     folder = tmp_path_factory.mktemp("desk")
     (folder / "examples").symlink_to(ROOT / "examples")
-    shutil.copy(image[0], folder / "rootfs.tar")
+    shutil.copy(image, folder / "rootfs.tar")
     for place in (".config/fish/completions", ".local/share/bash-completion/completions", "bin"):
         (folder / place).mkdir(parents=True)
     for name, script in (("minipod", f'exec {shlex.join(MINIPOD)} "$@"'), ("podman", "cat rootfs.tar")):
@@ -47,11 +62,14 @@ def lab(shared_node: Node, desk: Path) -> Node:
 
 
 def prepare(lab: Node, verb: str) -> None:
+    lab.run("continue", "hello", check=False)  # an example may have left it stopped
     lab.run("apply", "--wait", "-f", str(ROOT / "examples"))
     lab.wait("restarts", lambda status: status["containerStatuses"][0]["restartCount"])
     wait_until(lambda: "127.0.0.1" in lab.logs("shared-context", "-c", "web"))
     for name in OWN.get(verb, ()):
         lab.run("delete", "pod", name, "--now", check=False)
+    if verb in STOPPED:
+        lab.run("apply", "-f", str(ROOT / "examples/hello.yaml"), "--break-at", "exec")
     if verb == "attach":
         shell = {"name": "shell", "command": ["sh"], "stdin": True, "tty": True}
         lab.apply(pod("shell", shell, restartPolicy="Never"))

@@ -4,32 +4,15 @@ import array
 import os
 import signal
 import socket
-from collections.abc import Iterator
-
-import pytest
 
 from minipod.api import cri
 from minipod.api import messages as m
-from minipod.api.channel import Channel
 from tests.support.faults import READY, ask, glance
 from tests.support.host import leaks
-from tests.support.mechanism import CONTAINER, SANDBOX, SECOND, Mechanism, forge_beside, mechanism_of, pids_of
+from tests.support.mechanism import CONTAINER, SANDBOX, SECOND, Mechanism, pids_of
 from tests.support.namespaces import inside
 from tests.support.node import Node
 from tests.support.wait import wait_until
-
-
-@pytest.fixture(scope="module")
-def forge(shared_node) -> Iterator[Channel]:
-    with forge_beside(shared_node) as forge:
-        yield forge
-
-
-@pytest.fixture
-def mechanism(forge, shared_node) -> Iterator[Mechanism]:
-    with mechanism_of(shared_node, forge) as mechanism:
-        yield mechanism
-
 
 # --- sandboxes
 

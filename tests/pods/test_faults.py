@@ -47,14 +47,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def shared_node(tmp_path_factory, image) -> Iterator[Node]:
-    with impatient_node(tmp_path_factory.mktemp("faults") / "home", image) as node:
+def shared_node(tmp_path_factory, minipod_images) -> Iterator[Node]:
+    with impatient_node(tmp_path_factory.mktemp("faults") / "home", minipod_images) as node:
         yield node
-
-
-@pytest.fixture
-def api(node) -> Api:
-    return Api(node)
 
 
 @pytest.fixture(scope="module")

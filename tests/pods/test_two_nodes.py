@@ -1,27 +1,22 @@
 """Two nodes on one machine: the same names everywhere, and neither touches what is the other's."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from minipod.image import importer
 from minipod.names import layout
-from tests.support.node import Node, mounted, pod
-
-STAYS = ("file ", "mount left behind: /run/netns tmpfs")
+from tests.support.node import STAYS, Node, link_images, mounted, pod
 
 
 class Neighbour(Node):
     """Another node on the machine of `first`: only what MINIPOD_HOME moves is its own."""
 
-    def __init__(self, first: Node, home: Path, image: tuple) -> None:
+    def __init__(self, first: Node, home: Path, images: str) -> None:
         self.home, self.layout = str(home), layout(str(home))
         self.init, self.proc = first.init, first.proc
-        os.makedirs(self.layout.images)
-        importer.import_tar(self.layout.images, image[0], "busybox", image[1])
+        link_images(images, self.layout.images)
 
     def start(self) -> None:
         self.run("node", "start")
@@ -31,12 +26,12 @@ class Neighbour(Node):
 
 
 @pytest.fixture
-def nodes(new_node, tmp_path, image) -> Iterator[tuple[Node, Node]]:
+def nodes(new_node, tmp_path, minipod_images) -> Iterator[tuple[Node, Node]]:
     """Both stopped with their pods in the end: then the machine is as it was."""
     first = new_node()
     before = first.look()
     first.start()
-    second = Neighbour(first, tmp_path / "neighbour", image)
+    second = Neighbour(first, tmp_path / "neighbour", minipod_images)
     second.start()
     yield first, second
     for node in (first, second):

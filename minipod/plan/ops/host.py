@@ -10,6 +10,7 @@ from minipod.errors import Conflict
 from minipod.kernel import cgroups, devices, syscalls
 from minipod.plan.core import Context, HostOp, Op
 from minipod.plan.undo import RemoveCgroup, RemoveTree, Rmdir, Umount, Unclaim, Undo, Unlink
+from minipod.plan.words import PAUSE, quote
 
 
 class MakeDirectory(HostOp, frozen=True):
@@ -29,7 +30,7 @@ class MakeDirectory(HostOp, frozen=True):
             os.chmod(self.path, self.mode)
 
     def explain(self) -> str:
-        return f"mkdir {'-p ' if self.kept else ''}-m {self.mode:04o} {self.path}"
+        return f"mkdir {'-p ' if self.kept else ''}-m {self.mode:04o} {quote(self.path)}"
 
     def undo(self) -> Undo:
         return Rmdir(self.path)
@@ -62,11 +63,10 @@ class MakeFile(HostOp, frozen=True):
             os.close(fd)
 
     def explain(self) -> str:
-        if not self.text:
-            mode = f" && chmod {self.mode:04o} {self.path}" if self.mode != 0o644 else ""
-            return f"touch {self.path}{mode}"
+        path = quote(self.path)
         text = self.text.replace("\\", "\\\\").replace("%", "%%").replace("\n", "\\n").replace("\t", "\\t")
-        return f"printf {_quote(text)} >{self.path}"
+        make = f"printf {quote(text)} >{path}" if text else f": >{path}"
+        return make + (f" && chmod {self.mode:04o} {path}" if self.mode != 0o644 else "")
 
     def undo(self) -> Undo:
         return Unlink(self.path)
@@ -85,7 +85,7 @@ class Claim(HostOp, frozen=True):
             raise Conflict(f"{self.path} is taken") from None
 
     def explain(self) -> str:
-        return f"ln -s {self.owner} {self.path}"
+        return f"ln -s {quote(self.owner)} {quote(self.path)}"
 
     def undo(self) -> Undo:
         return Unclaim(self.path, self.owner)
@@ -104,7 +104,7 @@ class MountTmpfs(HostOp, frozen=True):
 
     def explain(self) -> str:
         noexec = "noexec," if self.noexec else ""
-        return f"mount -t tmpfs -o nosuid,nodev,{noexec}{self.options} tmpfs {self.path}"
+        return f"mount -t tmpfs -o nosuid,nodev,{noexec}{self.options} tmpfs {quote(self.path)}"
 
     def undo(self) -> Undo:
         return Umount(self.path)
@@ -120,7 +120,7 @@ class Pin(HostOp, frozen=True):
         syscalls.mount(f"/proc/{context.fds['sandbox-pid']}/ns/{self.kind}", self.path, "", syscalls.MS_BIND)
 
     def explain(self) -> str:
-        return f"mount --bind /proc/$PAUSE/ns/{self.kind} {self.path}"
+        return f"mount --bind {quote(f'/proc/{PAUSE}/ns/{self.kind}')} {quote(self.path)}"
 
     def undo(self) -> Undo:
         return Umount(self.path)
@@ -135,7 +135,7 @@ class MakeCgroup(HostOp, frozen=True):
         cgroups.mkdir(self.path)
 
     def explain(self) -> str:
-        return f"mkdir {self.path}"
+        return f"mkdir {quote(self.path)}"
 
     def undo(self) -> Undo:
         return RemoveCgroup(self.path)
@@ -151,7 +151,8 @@ class EnableControllers(Op, frozen=True):
         cgroups.enable_controllers(self.path, self.controllers)
 
     def explain(self) -> str:
-        return f"echo {' '.join('+' + name for name in self.controllers)} >{self.path}/cgroup.subtree_control"
+        given = " ".join(f"+{name}" for name in self.controllers)
+        return f"echo {given} >{quote(f'{self.path}/cgroup.subtree_control')}"
 
 
 class SetLimit(Op, frozen=True):
@@ -166,7 +167,7 @@ class SetLimit(Op, frozen=True):
             context.notes.append(f"this kernel has no {self.name}: {self.text} isn't enforced")
 
     def explain(self) -> str:
-        return f"echo {self.text} >{self.path}/{self.name}"
+        return f"echo {self.text} >{quote(f'{self.path}/{self.name}')}"
 
 
 class AllowDevices(Op, frozen=True):
@@ -182,14 +183,10 @@ class AllowDevices(Op, frozen=True):
             os.close(fd)
 
     def explain(self) -> str:
-        return f"# device rules for {self.path}: a BPF program (BPF_CGROUP_DEVICE), which no command loads"
+        return f"# device rules for {quote(self.path)}: a BPF program (BPF_CGROUP_DEVICE), which no command loads"
 
 
 @functools.cache
 def _device_rules() -> int:
     """One program for all containers of this process, loaded at the first."""
     return devices.load()
-
-
-def _quote(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"

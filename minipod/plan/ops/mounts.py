@@ -11,6 +11,7 @@ import stat
 from minipod.errors import KernelError
 from minipod.kernel import syscalls
 from minipod.plan.core import Context, Op
+from minipod.plan.words import ROOT, quote
 
 _FLAGS = {
     "ro": syscalls.MS_RDONLY,
@@ -20,6 +21,7 @@ _FLAGS = {
     "relatime": syscalls.MS_RELATIME,
 }
 _PROPAGATION = {"private": syscalls.MS_PRIVATE, "rslave": syscalls.MS_SLAVE, "rshared": syscalls.MS_SHARED}
+_RECURSIVE = {"private": "rprivate"}  # what mount(8) calls it
 _ATTRIBUTES = {"ro": syscalls.MOUNT_ATTR_RDONLY}
 
 
@@ -73,7 +75,7 @@ class MountRoot(Op, frozen=True):
 
     def explain(self) -> str:
         options = f"lowerdir={self.lower},upperdir={self.upper},workdir={self.work}"
-        return f"mount -t overlay -o {options} overlay {self.path}"
+        return f"mount -t overlay -o {quote(options)} overlay {quote(ROOT)}"
 
 
 class EmptyRoot(Op, frozen=True):
@@ -88,7 +90,8 @@ class EmptyRoot(Op, frozen=True):
         context.fds["root"] = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def explain(self) -> str:
-        return f"mount -t tmpfs -o ro,nosuid,nodev,noexec,size=0,mode=555 tmpfs {self.path}"
+        options = "ro,nosuid,nodev,noexec,size=0,nr_inodes=1,mode=555"
+        return f"mount -t tmpfs -o {options} tmpfs {quote(ROOT)}"
 
 
 class Mount(Op, frozen=True):
@@ -107,8 +110,8 @@ class Mount(Op, frozen=True):
             os.close(fd)
 
     def explain(self) -> str:
-        options = ",".join(filter(None, (self.flags, self.options)))
-        return f"mount -t {self.fstype} {f'-o {options} ' if options else ''}{self.fstype} $ROOT{self.path}"
+        options = ",".join(filter(None, ("X-mount.mkdir", self.flags, self.options)))
+        return f"mount -t {self.fstype} -o {options} {self.fstype} {quote(ROOT + self.path)}"
 
 
 class Bind(Op, frozen=True):
@@ -138,8 +141,8 @@ class Bind(Op, frozen=True):
             os.close(tree)
 
     def explain(self) -> str:
-        options = ",".join(filter(None, ("ro" if self.readonly else "", f"X-mount.mkdir,{self.propagation}")))
-        return f"mount --rbind -o {options} {self.source} $ROOT{self.path}"
+        options = ("ro," if self.readonly else "") + _RECURSIVE.get(self.propagation, self.propagation)
+        return f"mount --rbind -o {options} {quote(self.source)} {quote(ROOT + self.path)}"
 
 
 class MakeDevice(Op, frozen=True):
@@ -155,7 +158,7 @@ class MakeDevice(Op, frozen=True):
         os.chmod(path, 0o666, dir_fd=root)  # mknod(2) takes the umask off
 
     def explain(self) -> str:
-        return f"mknod -m 666 $ROOT/dev/{self.name} c {self.major} {self.minor}"
+        return f"mknod -m 666 {quote(f'{ROOT}/dev/{self.name}')} c {self.major} {self.minor}"
 
 
 class MakeLink(Op, frozen=True):
@@ -168,7 +171,7 @@ class MakeLink(Op, frozen=True):
         os.symlink(self.text, f"dev/{self.name}", dir_fd=context.fds["root"])
 
     def explain(self) -> str:
-        return f"ln -s {self.text} $ROOT/dev/{self.name}"
+        return f"ln -s {self.text} {quote(f'{ROOT}/dev/{self.name}')}"
 
 
 class MakeWorkdir(Op, frozen=True):
@@ -180,7 +183,7 @@ class MakeWorkdir(Op, frozen=True):
         os.close(target(context.fds["root"], self.path, True))
 
     def explain(self) -> str:
-        return f"mkdir -p $ROOT{self.path}"
+        return f"mkdir -p {quote(ROOT + self.path)}"
 
 
 class PivotRoot(Op, frozen=True):
@@ -191,7 +194,7 @@ class PivotRoot(Op, frozen=True):
         syscalls.pivot_root(".", ".")
 
     def explain(self) -> str:
-        return "cd $ROOT && pivot_root . ."
+        return f"pivot_root {quote(ROOT)} {quote(ROOT)}"
 
 
 class DetachOldRoot(Op, frozen=True):
@@ -203,7 +206,7 @@ class DetachOldRoot(Op, frozen=True):
         os.close(context.fds.pop("root"))
 
     def explain(self) -> str:
-        return "umount -l . && cd /"
+        return "umount -l /"
 
 
 class Mask(Op, frozen=True):
@@ -218,8 +221,9 @@ class Mask(Op, frozen=True):
             syscalls.mount("/dev/null", self.path, "", syscalls.MS_BIND)
 
     def explain(self) -> str:
-        masks = f"mount -t tmpfs -o ro,size=0 tmpfs {self.path} || mount --bind /dev/null {self.path}"
-        return f"[ -d {self.path} ] && {masks}"
+        path = quote(self.path)
+        folder = f"mount -t tmpfs -o ro,size=0,nr_inodes=1 tmpfs {path}"
+        return f"if [ -d {path} ]; then {folder}; else mount --bind /dev/null {path}; fi"
 
 
 class MakeReadonly(Op, frozen=True):
@@ -235,7 +239,8 @@ class MakeReadonly(Op, frozen=True):
         )
 
     def explain(self) -> str:
-        return f"mount --rbind {self.path} {self.path} && mount -o remount,bind,ro {self.path}"
+        path = quote(self.path)
+        return f"mount --rbind {path} {path} && mount -o remount,bind,ro,{self.flags} none {path}"
 
 
 class RemountRootReadonly(Op, frozen=True):
@@ -245,7 +250,7 @@ class RemountRootReadonly(Op, frozen=True):
         syscalls.mount("none", "/", "", syscalls.MS_BIND | syscalls.MS_REMOUNT | syscalls.MS_RDONLY)
 
     def explain(self) -> str:
-        return "mount -o remount,bind,ro /"
+        return "mount -o remount,bind,ro none /"
 
 
 def _flags(names: str) -> int:

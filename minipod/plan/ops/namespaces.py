@@ -1,7 +1,10 @@
 """Operations on the process itself: which cgroups and namespaces it is in. All run in a forked child."""
 
+import os
+
 from minipod.kernel import cgroups, files, syscalls
 from minipod.plan.core import Context, Op
+from minipod.plan.words import PIDS, quote
 
 FLAGS = {
     "net": syscalls.CLONE_NEWNET,
@@ -38,11 +41,12 @@ class EnterCgroup(Op, frozen=True):
         cgroups.enter_v1(self.path)
 
     def explain(self) -> str:
-        return f"echo $$ >{self.path}/cgroup.procs"
+        return f"echo $$ >{quote(f'{self.path}/cgroup.procs')}"
 
 
 class Join(Op, frozen=True):
-    """Enter namespaces that pause (`of` "sandbox") or a container's first process (`of` "container") is in."""
+    """Enter namespaces that pause (`of` "sandbox") or a container's first process is in (`of` "container" by a command
+    in it, "target" by another container)."""
 
     of: str
     kinds: tuple[str, ...]
@@ -51,7 +55,7 @@ class Join(Op, frozen=True):
         syscalls.setns(context.fds[self.of], _flags(self.kinds), f"{','.join(self.kinds)} of the {self.of}")
 
     def explain(self) -> str:
-        return f"nsenter --target ${self.of.upper()} {_options(self.kinds)}"
+        return f"nsenter --target {quote(PIDS[self.of])} {_options(self.kinds)}"
 
 
 class Unshare(Op, frozen=True):
@@ -63,7 +67,9 @@ class Unshare(Op, frozen=True):
         syscalls.unshare(_flags(self.kinds))
 
     def explain(self) -> str:
-        return f"unshare {_options(self.kinds)}"
+        # unshare(1) would make every mount private; which mounts the host still sees is the next operation's matter.
+        unchanged = " --propagation unchanged" if "mnt" in self.kinds else ""
+        return f"unshare {_options(self.kinds)}{unchanged}"
 
 
 class Fork(Op, frozen=True):
@@ -73,7 +79,7 @@ class Fork(Op, frozen=True):
         context.fork()
 
     def explain(self) -> str:
-        return "# fork (unshare --fork does it)"
+        return "# fork: a shell's & does it, or unshare --fork"
 
 
 class SetHostname(Op, frozen=True):
@@ -85,7 +91,7 @@ class SetHostname(Op, frozen=True):
         files.write("/proc/sys/kernel/hostname", self.name)
 
     def explain(self) -> str:
-        return f"hostname {self.name}"
+        return f"hostname {quote(self.name)}"
 
 
 class SetSysctl(Op, frozen=True):
@@ -98,4 +104,20 @@ class SetSysctl(Op, frozen=True):
         files.write("/proc/sys/" + self.name.replace(".", "/"), self.value)
 
     def explain(self) -> str:
-        return f"sysctl -w {self.name}={self.value}"
+        return f"echo {quote(self.value)} >/proc/sys/{self.name.replace('.', '/')}"
+
+
+class EnterRoot(Op, frozen=True):
+    """The root and the working directory of a process whose mount namespace this one is in (chroot(2)).
+
+    Joining a mount namespace leads to the top of its root, which between pivot_root and the umount after it is still
+    the host's.
+    """
+
+    def run(self, context: Context) -> None:
+        os.fchdir(context.fds["root"])
+        os.chroot(".")
+        os.fchdir(context.fds["cwd"])
+
+    def explain(self) -> str:
+        return f"nsenter --target {quote(PIDS['stopped'])} --root --wd"

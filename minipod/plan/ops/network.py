@@ -1,7 +1,11 @@
 """Network operations, run in the netlink worker: the pair on the host, everything else inside the pod's namespace."""
 
+from minipod.names import mark
 from minipod.plan.core import Context, HostOp, Netlink, Op
 from minipod.plan.undo import DeleteLink, Undo
+from minipod.plan.words import ADDRESS6, PAUSE, quote
+
+_INSIDE = f"nsenter --target {quote(PAUSE)} --net ip"
 
 
 def _worker(context: Context) -> Netlink:
@@ -24,8 +28,8 @@ class CreateVeth(HostOp, frozen=True):
 
     def explain(self) -> str:
         return (
-            f"ip link add {self.name} mtu {self.mtu} master {self.bridge} up"
-            f" type veth peer name eth0 mtu {self.mtu} netns $PAUSE"
+            f"ip link add {quote(self.name)} address {mark(self.name)} mtu {self.mtu} master {self.bridge} up"
+            f" type veth peer name eth0 mtu {self.mtu} netns {quote(PAUSE)}"
         )
 
     def undo(self) -> Undo:
@@ -41,7 +45,7 @@ class LinkUp(Op, frozen=True):
         _worker(context).configure(context.fds["sandbox.net"], "up", self.name)
 
     def explain(self) -> str:
-        return f"ip -n $POD link set {self.name} up"
+        return f"{_INSIDE} link set {self.name} up"
 
 
 class AddAddress(Op, frozen=True):
@@ -53,7 +57,8 @@ class AddAddress(Op, frozen=True):
         _worker(context).configure(context.fds["sandbox.net"], "address", self.address)
 
     def explain(self) -> str:
-        return f"ip -n $POD addr add {self.address} dev eth0" + (" nodad" if ":" in self.address else "")
+        nodad = " nodad" if ":" in self.address or ADDRESS6 in self.address else ""
+        return f"{_INSIDE} address add {quote(self.address)} dev eth0{nodad}"
 
 
 class AddDefaultRoute(Op, frozen=True):
@@ -65,7 +70,7 @@ class AddDefaultRoute(Op, frozen=True):
         _worker(context).configure(context.fds["sandbox.net"], "route", self.gateway)
 
     def explain(self) -> str:
-        return f"ip -n $POD {'-6 ' if ':' in self.gateway else ''}route add default via {self.gateway}"
+        return f"{_INSIDE} {'-6 ' if ':' in self.gateway else ''}route add default via {self.gateway}"
 
 
 NetOp = CreateVeth | LinkUp | AddAddress | AddDefaultRoute

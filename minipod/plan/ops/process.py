@@ -9,6 +9,7 @@ import termios
 from minipod.errors import KernelError
 from minipod.kernel import caps, files, process
 from minipod.plan.core import Context, Op
+from minipod.plan.words import LOG, quote
 
 _TIOCSPTLCK, _TIOCGPTPEER = 0x40045431, 0x5441  # asm-generic/ioctls.h; not in Python's termios
 
@@ -40,7 +41,7 @@ class Stdio(Op, frozen=True):
             os.dup2(context.fds[name], number, inheritable=True)
 
     def explain(self) -> str:
-        return "exec </dev/null >$LOG 2>&1"
+        return f"exec </dev/null >{quote(LOG)} 2>&1"
 
 
 class Terminal(Op, frozen=True):
@@ -82,7 +83,7 @@ class ChangeDirectory(Op, frozen=True):
         os.chdir(self.path)
 
     def explain(self) -> str:
-        return f"cd {self.path}"
+        return f"cd {quote(self.path)}"
 
 
 class NoNewPrivileges(Op, frozen=True):
@@ -118,7 +119,7 @@ class SetUser(Op, frozen=True):
         caps.set_user(self.uid, self.gid, self.groups)
 
     def explain(self) -> str:
-        groups = "--groups " + ",".join(map(str, self.groups)) if self.groups else "--clear-groups"
+        groups = "--groups=" + ",".join(map(str, self.groups)) if self.groups else "--clear-groups"
         return f"setpriv --reuid {self.uid} --regid {self.gid} {groups}"
 
 
@@ -140,13 +141,15 @@ class ExecDescriptor(Op, frozen=True):
 
     name: str  # of the descriptor
     argv: tuple[str, ...]
+    env: tuple[str, ...] = ()
 
     def run(self, context: Context) -> None:
+        environment = dict(entry.partition("=")[::2] for entry in self.env)
         context.leaving()
-        os.execve(context.fds[self.name], list(self.argv), {})
+        os.execve(context.fds[self.name], list(self.argv), environment)
 
     def explain(self) -> str:
-        return "exec " + " ".join(self.argv)
+        return " ".join(["exec", "catatonit", *self.argv[1:]])
 
 
 class Exec(Op, frozen=True):
@@ -174,10 +177,4 @@ class Exec(Op, frozen=True):
         raise missing
 
     def explain(self) -> str:
-        assignments = " ".join(_quote(entry) for entry in self.env)
-        return f"exec env -i {assignments} " + " ".join(_quote(word) for word in self.argv)
-
-
-def _quote(word: str) -> str:
-    safe = word and all(character.isalnum() or character in "@%+=:,./-_" for character in word)
-    return word if safe else "'" + word.replace("'", "'\\''") + "'"
+        return " ".join(["exec env -i", *map(quote, self.env), *map(quote, self.argv)])

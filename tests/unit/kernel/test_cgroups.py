@@ -125,3 +125,23 @@ def test_a_controller_that_the_host_lacks_has_no_files():
         controller for controller, _, _ in cgroups.settings(ALL, cgroups.detect(without_memory, ""))
     }
     assert controllers == {"cpu", "pids"}
+
+
+@pytest.mark.parametrize(
+    ("hierarchies", "charged", "inactive"),
+    [
+        (lambda here: Hierarchies(here, ("memory",), {}), "memory.current", "inactive_file"),
+        (lambda here: Hierarchies("", (), {"memory": here}), "memory.usage_in_bytes", "total_inactive_file"),
+    ],
+)
+def test_the_working_set_is_what_is_charged_less_file_pages_not_used_lately(
+    tmp_path, hierarchies, charged, inactive
+):
+    found, folder = hierarchies(str(tmp_path)), tmp_path / "web"
+    assert cgroups.working_set(found, "web") is None
+    folder.mkdir()
+    (folder / charged).write_text("5000\n")
+    (folder / "memory.stat").write_text(f"anon 1\n{inactive} 2000\nactive_file 7\n")
+    assert cgroups.working_set(found, "web") == 3000
+    (folder / "memory.stat").write_text(f"{inactive} 6000\n")  # read a moment later, it may be more
+    assert cgroups.working_set(found, "web") == 0

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from minipod.api.channel import short_path
-from minipod.api.cri import RuntimeStatus
+from minipod.api.cri import RuntimeStatus, Timing
 from minipod.api.messages import NodeFacts, Settings
 from minipod.kernel.cgroups import Hierarchies
 from minipod.names import layout
@@ -20,7 +20,7 @@ from minipod.node.hub import Hub
 from minipod.node.node import Node
 from minipod.node.objects import Objects
 from minipod.node.store import Store
-from minipod.spec.types import ContainerState, ContainerStateRunning, ContainerStatus, PodStatus
+from minipod.spec.types import ContainerState, ContainerStateRunning, ContainerStatus, Pod, PodStatus
 
 RUNNING = ContainerState(running=ContainerStateRunning(started_at="2026-11-22T10:00:00Z"))
 
@@ -31,8 +31,10 @@ class FakePods:
     def __init__(self, objects: Objects) -> None:
         self.objects = objects
         self.started: list[str] = []
+        self.updated: list[Pod] = []
         self.deleted: list[tuple[str, float | None]] = []
         self.sockets: list[int] = []
+        self.timings: tuple[Timing, ...] = ()
         self.on_start: Callable[[Any], Any] = lambda _: None
         self.on_delete: Callable[[str], Any] = objects.pod_gone
         self.on_exec: Callable[[Any, int], Any] = lambda *_: None
@@ -40,6 +42,9 @@ class FakePods:
     async def start(self, pod, door=None, asked_at=0):
         self.started.append(pod.metadata.name)
         self.on_start(pod)
+
+    async def update(self, pod):
+        self.updated.append(pod)
 
     async def delete(self, uid, grace):
         self.deleted.append((uid, grace))
@@ -50,6 +55,9 @@ class FakePods:
 
     async def observe_pids(self, uid):
         return RuntimeStatus()
+
+    async def trace(self, uid):
+        return self.timings
 
     async def status(self):
         return {}

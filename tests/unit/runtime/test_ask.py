@@ -11,6 +11,7 @@ import pytest
 
 from minipod.runtime import grpc, http
 from minipod.runtime.ask import Exchange, Sleep
+from minipod.runtime.hosts import address_of
 from minipod.runtime.loop import Loop
 from tests.support.tls import PEM
 
@@ -231,6 +232,30 @@ def test_a_connection_that_is_accepted_is_a_success(loop, host):
             True,
             "",
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("web", "192.0.2.1"),
+        ("WEB.example", "192.0.2.1"),
+        ("six", "2001:db8::6"),
+        ("hidden", ""),
+        ("192.0.2.1", ""),
+        ("none", ""),
+    ],
+)
+def test_a_name_means_the_first_address_that_the_hosts_file_has_for_it(name, address):
+    text = "# a comment\n\n192.0.2.1\tweb web.example # hidden\n192.0.2.2 web\n2001:db8::6 six\n"
+    assert address_of(name, text) == address
+
+
+def test_a_name_that_is_not_in_the_hosts_file_is_said_not_to_be(loop):
+    success, text = answer_of(
+        loop, lambda done: Exchange(loop, "no-such.invalid", 1, b"", lambda _: True, 20, done)
+    )
+    assert not success
+    assert text.startswith("dial tcp: lookup no-such.invalid: no such host in /etc/hosts")
 
 
 def test_a_question_that_was_dropped_says_nothing(loop):

@@ -72,13 +72,12 @@ def test_an_unknown_field_is_named_with_its_path_and_its_likeness():
 
 
 def test_an_unknown_field_is_found_below_fields_that_are_not_supported_or_have_no_effect():
-    manifest = pod(readinessGates=[{"conditionTipe": "a"}], affinity={"nodeAfinity": {}})
+    manifest = pod(schedulingGates=[{"nam": "a"}], affinity={"nodeAfinity": {}})
     assert wrong(manifest) == [
-        ("spec.readinessGates", "not supported yet"),
+        ("spec.schedulingGates", "not supported yet"),
         (
             "",
-            'strict decoding error: unknown field "spec.readinessGates[0].conditionTipe"'
-            ' (did you mean "conditionType"?)',
+            'strict decoding error: unknown field "spec.schedulingGates[0].nam" (did you mean "name"?)',
         ),
         (
             "",

@@ -143,11 +143,11 @@ def test_an_init_container_has_no_probes_and_no_hooks(field):
             {
                 "restartPolicy": "Never",
                 "restartPolicyRules": [
-                    {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [1]}}
+                    {"action": "RestartPod", "exitCodes": {"operator": "In", "values": [1]}}
                 ],
             },
             "restartPolicyRules[0].action",
-            "not supported yet",
+            'Unsupported value: "RestartPod": supported values: "Restart", "RestartAllContainers"',
         ),
     ],
 )

@@ -10,12 +10,19 @@ import math
 from typing import NamedTuple
 
 from minipod.api.cri import ContainerInfo, SandboxInfo
-from minipod.spec.handlers import Lifecycle, LifecycleHandler, SleepAction
-from minipod.spec.types import Container, ObjectMeta, Pod, PodSpec
+from minipod.spec.handlers import (
+    ContainerRestartRule,
+    ContainerRestartRuleOnExitCodes,
+    Lifecycle,
+    LifecycleHandler,
+    SleepAction,
+)
+from minipod.spec.types import Container, EphemeralContainer, ObjectMeta, Pod, PodSpec
 from minipod.supervisor import lifecycle, observed
 from minipod.supervisor.known import Observed
 from minipod.supervisor.observed import apply, replace
-from minipod.supervisor.status import phase, status
+from minipod.supervisor.status import status
+from tests.unit.supervisor.checks import OVER, SIDECARS, Checks
 
 T0 = 1_000_000.0
 FOREVER = math.inf
@@ -35,7 +42,10 @@ class Run(NamedTuple):
     unhealthy_after: float = FOREVER  # when its liveness probe has failed, if it has one
 
 
-SIDECARS = "st"  # init containers of these names go on running
+START_OVER = ContainerRestartRule(
+    action="RestartAllContainers",
+    exit_codes=ContainerRestartRuleOnExitCodes(operator="In", values=(OVER,)),
+)
 HOOK = Lifecycle(post_start=LifecycleHandler(sleep=SleepAction(seconds=1)))
 
 
@@ -64,27 +74,7 @@ def replay(facts):
     return functools.reduce(apply, facts, Observed())
 
 
-class BackoffTable:
-    """The reference's numbers, kept apart from the code under test."""
-
-    WAITS = (0, 10, 20, 40, 80, 160, 300)
-
-    def __init__(self, scale):
-        self.scale, self.ended, self.restarts, self.counted_at = scale, None, 0, 0
-
-    def earliest(self):
-        if self.ended is None:
-            return 0
-        if self.ended - self.counted_at > 600 * self.scale:
-            self.restarts = 0
-        return self.ended + self.WAITS[min(self.restarts, 6)] * self.scale
-
-    def started(self, now):
-        if self.ended is not None:
-            self.restarts, self.counted_at = self.restarts + 1, now
-
-
-class Simulation:
+class Simulation(Checks):
     def __init__(self, pod, runs=None, scale=1.0, sandbox_seconds=0.0, sandbox_failures=0):
         """`runs(name, number)` says what the start with that number (from 0) of a container comes to."""
         self.pod, self.scale, self.now = pod, scale, T0
@@ -96,6 +86,7 @@ class Simulation:
         self._due, self._order, self._ids = [], itertools.count(), itertools.count()
         self._life = 0  # of the supervisor: what an earlier one waited for never comes
         self._starts = {}
+        self._again = set()  # what the last StartOver made to run again, and hasn't been started since
         self._tables = {}
         self.record(observed.SupervisorBegan(at=self.now))
 
@@ -143,6 +134,23 @@ class Simulation:
             if known.running or known.starting:
                 self._table(name).ended = self.now
         self.record(observed.SupervisorBegan(at=self.now, lost=True))
+
+    def shut_down(self):
+        self.record(observed.ShutdownRequested(at=self.now))
+
+    def evict(self):
+        known = self.observed
+        if not (known.deleted_at or known.terminal or known.shutdown_at):
+            self.record(
+                observed.PodFinished(at=self.now, phase="Failed", reason="Evicted", message="too much")
+            )
+
+    def debug(self, name):
+        """Add an ephemeral container."""
+        there = self.pod.spec.ephemeral_containers
+        if name not in [container.name for container in there]:
+            added = (*there, EphemeralContainer(name=name, image=f"image-{name}"))
+            self.pod = replace(self.pod, spec=replace(self.pod.spec, ephemeral_containers=added))
 
     def status(self):
         return status(self.pod, self.observed, self.now, host_ip="192.0.2.1", scale=self.scale)
@@ -240,6 +248,7 @@ class Simulation:
         assert action.attempt == (known.latest.attempt + 1 if known.latest else 0)
         assert self.now >= self._table(name).earliest()
         self._table(name).started(self.now)
+        self._again.discard(name)
         container_id, number = self._id(), self._starts.get(name, 0)
         self._starts[name] = number + 1
         self.record(
@@ -324,6 +333,24 @@ class Simulation:
         code = 143 if needs < action.grace else 137
         self._push(self.now + min(needs, action.grace), self._ended, (known.latest, code), self._life)
 
+    def _RestartAll(self, _):  # noqa: N802
+        self._check_alive()
+        ended = [known.exited for known in self.observed.containers.values() if known.exited]
+        assert OVER in [info.exit_code for info in ended]
+        self.record(observed.AllRestarting(at=self.now))
+
+    def _StartOver(self, _):  # noqa: N802
+        self._check_alive()
+        assert not self._busy()
+        self._again = {container.name for container in lifecycle.containers_of(self.pod)}
+        self.record(observed.StartedOver(at=self.now))
+
+    def _Leave(self, _):  # noqa: N802
+        assert self.observed.shutdown_at
+        assert self.observed.sandbox is None
+        assert not self._busy()
+        self.lose_supervisor()
+
     def _FinishPod(self, action):  # noqa: N802
         self._check_alive()
         self.record(
@@ -337,57 +364,3 @@ class Simulation:
         assert self.observed.sandbox is None
         assert not self._busy()
         self.removed = True
-
-    # --- what must always hold
-
-    def _busy(self):
-        return lifecycle.anything_running(self.observed) or lifecycle.anything_starting(self.observed)
-
-    def _check_alive(self):
-        assert not self.observed.deleted_at
-        assert not self.observed.terminal
-
-    def _check_order(self, name):
-        """Init containers before it have exited 0 in this sandbox, sidecars before it were started in it; app
-        containers before it were tried."""
-        inits = [c.name for c in self.pod.spec.init_containers]
-        before = inits[: inits.index(name)] if name in inits else inits
-        for other in before:
-            latest = self.observed.known(other).latest
-            assert latest.sandbox_id == self.observed.sandbox.id
-            if other not in SIDECARS:
-                assert latest.state == "exited"
-                assert latest.exit_code == 0
-        if name not in inits:
-            apps = [c.name for c in self.pod.spec.containers]
-            assert all(other in self._starts for other in apps[: apps.index(name)])
-
-    def _check_policy(self, name, known):
-        if known.latest is None or name in SIDECARS:
-            return
-        assert self.pod.spec.restart_policy != "Never"
-        if self.pod.spec.restart_policy == "OnFailure" and known.latest.exit_code == 0:
-            assert name in [c.name for c in self.pod.spec.init_containers]
-            assert known.latest.sandbox_id != self.observed.sandbox.id
-
-    def _check_stop_order(self, action, stop_by):
-        """A sidecar ends after the app containers and the sidecars behind it, unless the grace is over."""
-        if action.name not in SIDECARS or action.alone or stop_by <= self.now + lifecycle.GRACE_MIN:
-            return
-        inits = [c.name for c in self.pod.spec.init_containers]
-        later = [name for name in inits[inits.index(action.name) + 1 :] if name in SIDECARS]
-        for name in [*later, *(c.name for c in self.pod.spec.containers)]:
-            assert not self.observed.known(name).running
-
-    def _check_status(self):
-        now = phase(self.pod, self.observed)
-        if self.phases and self.phases[-1] in ("Succeeded", "Failed"):
-            assert now == self.phases[-1]
-        if not self.phases or self.phases[-1] != now:
-            self.phases.append(now)
-        if now == "Succeeded":
-            assert all(self.observed.known(c.name).succeeded for c in self.pod.spec.containers)
-        self.status()
-
-    def _table(self, name):
-        return self._tables.setdefault(name, BackoffTable(self.scale))

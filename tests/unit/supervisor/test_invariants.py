@@ -5,8 +5,10 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from minipod.spec.handlers import Probe
-from minipod.supervisor.observed import AnyFact
-from tests.unit.supervisor.simulation import FOREVER, HOOK, SIDECARS, T0, Run, Simulation, make_pod, replay
+from minipod.supervisor import lifecycle
+from minipod.supervisor.observed import AnyFact, SupervisorBegan
+from tests.unit.supervisor.checks import EPHEMERAL, OVER, SIDECARS
+from tests.unit.supervisor.simulation import FOREVER, HOOK, START_OVER, T0, Run, Simulation, make_pod, replay
 
 ANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FAILURES = ("ErrImagePull", "ErrImageNeverPull", "CreateContainerConfigError", "RunContainerError")
@@ -15,7 +17,7 @@ durations = st.sampled_from([0.5, 3.0, 11.0, 45.0, 700.0])
 runs = st.builds(
     Run,
     seconds=st.one_of(durations, st.just(FOREVER)),
-    exit_code=st.sampled_from([0, 0, 0, 1, 137]),
+    exit_code=st.sampled_from([0, 0, 0, 1, 137, OVER]),
     failure=st.sampled_from(["", "", "", "", *FAILURES]),
     start_seconds=st.sampled_from([0, 0, 2.0]),
     stop_seconds=st.sampled_from([0.0, 1.0, 15.0, FOREVER]),
@@ -24,9 +26,19 @@ runs = st.builds(
     started_after=st.sampled_from([0.0, 2.0]),
     unhealthy_after=st.sampled_from([5.0, FOREVER]),
 )
-extras = st.sampled_from([{}, {"lifecycle": HOOK}, {"startup_probe": Probe()}, {"liveness_probe": Probe()}])
+extras = st.sampled_from(
+    [
+        {},
+        {"lifecycle": HOOK},
+        {"startup_probe": Probe()},
+        {"liveness_probe": Probe()},
+        {"restart_policy_rules": (START_OVER,)},
+    ]
+)
 moments = st.one_of(st.integers(0, 15), st.integers(0, 2500))
-accidents = st.lists(st.tuples(moments, st.sampled_from(["kill_pause", "lose_supervisor"])), max_size=3)
+accidents = st.lists(
+    st.tuples(moments, st.sampled_from(["kill_pause", "lose_supervisor", "shut_down", "evict"])), max_size=3
+)
 
 
 @st.composite
@@ -40,7 +52,7 @@ def simulations(draw):
         policy=draw(st.sampled_from(["Always", "OnFailure", "Never"])),
         grace=draw(st.sampled_from([None, 0, 5, 30])),
     )
-    script = draw(st.dictionaries(st.sampled_from("abcijst"), st.lists(runs, max_size=6)))
+    script = draw(st.dictionaries(st.sampled_from("abcijst" + EPHEMERAL), st.lists(runs, max_size=6)))
 
     def comes_to(name, number):
         given = script.get(name, [])
@@ -57,6 +69,8 @@ def simulations(draw):
     )
     for seconds, accident in draw(accidents):
         simulation.at(seconds, getattr(simulation, accident))
+    for seconds, name in draw(st.lists(st.tuples(moments, st.sampled_from(EPHEMERAL)), max_size=2)):
+        simulation.at(seconds, simulation.debug, name)
     return simulation
 
 
@@ -76,7 +90,10 @@ def test_a_pod_never_gets_stuck(simulation):
     event(f"{pod.spec.restart_policy}: {simulation.phases[-1]}")
     if observed.terminal:
         assert observed.sandbox is None
-        assert pod.spec.restart_policy != "Always" or observed.terminal.reason == "DeadlineExceeded"
+        assert pod.spec.restart_policy != "Always" or observed.terminal.reason in (
+            "DeadlineExceeded",
+            "Evicted",
+        )
         assert not any(known.running for known in observed.containers.values())
     else:
         inits = [c.name for c in pod.spec.init_containers if c.name not in SIDECARS]
@@ -106,6 +123,17 @@ def test_a_second_deletion_can_only_hurry(simulation, seconds, later):
     simulation.run(20_000)
     assert simulation.removed
     assert simulation.now <= T0 + seconds + min(30, later) + 2 + 2 + 1
+
+
+@ANY
+@given(simulations(), moments)
+def test_a_pod_that_is_shut_down_is_quiet_in_time(simulation, seconds):
+    simulation.at(seconds, simulation.shut_down)
+    simulation.run(seconds + lifecycle.SHUTDOWN_GRACE + 2 + 2 + 1)
+    # It has left; or it died over it, and the next one knows nothing of a shutdown.
+    assert [
+        fact for fact in simulation.facts if isinstance(fact, SupervisorBegan) and fact.at >= T0 + seconds
+    ]
 
 
 @ANY
