@@ -86,6 +86,9 @@ class Context:
         """Hand the master end of a new terminal to the supervisor."""
         raise NotImplementedError
 
+    def unshared(self) -> None:
+        """Called when this process has made a network namespace: another can configure it from now on."""
+
     def leaving(self) -> None:
         """Called right before exec: the last moment at which this process can say anything."""
 

@@ -42,6 +42,11 @@ class Breakpoint:
     # --- for those who run stages -------------------------------------------------------------------------------
 
     @property
+    def armed(self) -> bool:
+        """Whether anything is to happen somewhere: then stages come one after another, as they stand in the plan."""
+        return self._door is not None
+
+    @property
     def stops(self) -> bool:
         """Whether the build may still stop: then its containers are started one after another."""
         return self._door is not None and self._door.action == "stop"

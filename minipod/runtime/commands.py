@@ -52,7 +52,7 @@ def enter(runtime: Runtime, request: Enter, client: socket.socket) -> None:
         fds["stopped"] = process.pidfd_open(pid)
         fds["root"] = os.open(f"/proc/{pid}/root", flags)
         fds["cwd"] = os.open(f"/proc/{pid}/cwd", flags)
-        fds["program"] = syscalls.detached_copy(os.path.realpath(request.program))
+        fds["busybox"] = syscalls.detached_copy(os.path.realpath(request.program))
         _begin(runtime, "enter", stage, fds, request, client)
     finally:
         for fd in fds.values():

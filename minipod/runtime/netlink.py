@@ -7,6 +7,7 @@ Importing pyroute2 costs more than building a pod (about 150 ms); so it is done 
 supervisor that finds no worker starts one for itself.
 """
 
+import contextlib
 import os
 import select
 import socket
@@ -93,8 +94,17 @@ class Worker:
 
     def _run(self, stage: Stage, netns: int, first: int, last: int, door: Door | None = None) -> NetDone:
         request = NetStage(stage.name, stage.ops[first:last], door, first)  # type: ignore[arg-type]
+        return self.answer(stage, Asked(self._path, msgspec.json.encode(request), (netns,)))
+
+    def ask(self, stage: Stage, netns: int) -> "Asked":
+        """Have a stage run without waiting for it."""
+        request = NetStage(stage.name, stage.ops)  # type: ignore[arg-type]
+        return Asked(self._path, msgspec.json.encode(request), (netns,))
+
+    def answer(self, stage: Stage, asked: "Asked") -> NetDone:
+        """Wait until it has run. Raises PlanError."""
         try:
-            return self._ask(msgspec.json.encode(request), (netns,))
+            return asked.answer()
         except Unreachable as error:
             raise PlanError(stage.name, -1, f"running {stage.name}", str(error)) from error
 
@@ -103,29 +113,40 @@ class Worker:
         deadline = time.monotonic() + _VETH_GOES
         while _exists(name):
             if time.monotonic() > deadline:
-                self._ask(msgspec.json.encode(DropLink(name)), ())
+                self._ask(DropLink(name))
                 return
             time.sleep(0.002)
 
     def ensure_bridge(self, name: str, alias: str, addresses: tuple[str, ...]) -> None:
-        self._ask(msgspec.json.encode(EnsureBridge(name, alias, addresses)), ())
+        self._ask(EnsureBridge(name, alias, addresses))
 
     def delete_bridge(self, name: str) -> None:
-        self._ask(msgspec.json.encode(DropLink(name)), ())
+        self._ask(DropLink(name))
 
-    def _ask(self, packet: bytes, fds: tuple[int, ...]) -> NetDone:
-        private = 0
+    def _ask(self, request: DropLink | EnsureBridge) -> None:
+        Asked(self._path, msgspec.json.encode(request), ()).answer()
+
+
+class Asked:
+    """A request on its way: to the node's worker, or to one for this request only where that isn't there."""
+
+    def __init__(self, path: str, packet: bytes, fds: tuple[int, ...]) -> None:
+        self._private = 0
         try:
-            channel = Channel.connect(self._path)
+            self._channel = Channel.connect(path)
         except Unreachable:
-            channel, private = _start_private()
+            self._channel, self._private = _start_private()
+        with contextlib.suppress(Unreachable):  # answer() says so
+            self._channel.send(packet, fds)
+
+    def answer(self) -> NetDone:
+        """Wait for what came of it. Raises PlanError, MinipodError and Unreachable."""
         try:
-            channel.send(packet, fds)
-            answer, _ = channel.recv()
+            answer, _ = self._channel.recv()
         finally:
-            channel.close()
-            if private:
-                os.waitpid(private, 0)
+            self._channel.close()
+            if self._private:
+                os.waitpid(self._private, 0)
         if not answer:
             raise Unreachable("the netlink worker went away in the middle")
         reply = _replies.decode(answer)

@@ -53,8 +53,13 @@ class Runtime:
 
     # --- sandboxes ----------------------------------------------------------------------------------------------
 
-    def run_sandbox(self, sandbox_id: str, config: SandboxConfig) -> SandboxInfo:
-        """Make a sandbox, or find it made. Raises PlanError and Conflict; then nothing of it is left."""
+    def run_sandbox(
+        self, sandbox_id: str, config: SandboxConfig, meanwhile: Callable[[], None] | None = None
+    ) -> SandboxInfo:
+        """Make a sandbox, or find it made. Raises PlanError and Conflict; then nothing of it is left.
+
+        `meanwhile` is called while others are at work: what the caller has to think through anyway.
+        """
         existing = self.sandboxes.get(sandbox_id)
         if existing and existing.info.state == "ready":
             return existing.info
@@ -62,7 +67,7 @@ class Runtime:
         while True:
             sandbox = self.breakpoint.sandbox = Sandbox(sandbox_id, settled)
             try:
-                self._make_sandbox(sandbox)
+                self._make_sandbox(sandbox, meanwhile)
                 break
             except Conflict:
                 # Of several supervisors that saw the same address free, one has it now. The others look again.
@@ -190,38 +195,49 @@ class Runtime:
             )
         save(plan_path(self.facts.layout, self.uid, name), undo(plan))
 
-    def _make_sandbox(self, sandbox: Sandbox) -> None:
+    def _make_sandbox(self, sandbox: Sandbox, meanwhile: Callable[[], None] | None) -> None:
         sandbox_id, config = sandbox.info.id, sandbox.config
         plan = sandbox_plan.sandbox(self.facts, sandbox_id, config)
         name = f"sandbox-{sandbox_id}"
         self._save(name, plan)
         try:
-            self._run_sandbox_plan(name, plan, sandbox)
+            self._run_sandbox_plan(name, plan, sandbox, meanwhile)
         except BaseException:
             self._kill(sandbox_plan.cgroup(sandbox_id, config))
             self.undo(name)
             raise
 
-    def _run_sandbox_plan(self, name: str, plan: Plan, sandbox: Sandbox) -> None:
-        for stage in plan:
-            if stage.where == "child":
-                self._start_pause(name, stage, sandbox)
-            elif stage.where == "netlink":
-                self.stages.network(name, stage, sandbox.info.pid)
-            else:
-                # Pins name pause's namespaces through its pid; it is our child, so the pid is its own until we reap.
-                self.stages.here(name, stage, {"sandbox-pid": sandbox.info.pid})
+    def _run_sandbox_plan(
+        self, name: str, plan: Plan, sandbox: Sandbox, meanwhile: Callable[[], None] | None
+    ) -> None:
+        with self.stages.network(name, plan) as network:
+
+            def unshared(pid: int) -> None:
+                network.begin(pid)
+                if meanwhile:
+                    meanwhile()
+
+            for stage in plan:
+                if stage.where == "child":
+                    self._start_pause(name, stage, sandbox, unshared)
+                elif stage.where == "netlink":
+                    network.finish(sandbox.info.pid)
+                else:
+                    # Pins name pause's namespaces through its pid; it is our child, so that is its until we reap.
+                    self.stages.here(name, stage, {"sandbox-pid": sandbox.info.pid})
         config = sandbox.config
         sandbox.info = _replace(
             sandbox.info, state="ready", address4=config.address4, address6=config.address6
         )
 
-    def _start_pause(self, name: str, stage: Stage, sandbox: Sandbox) -> None:
+    def _start_pause(
+        self, name: str, stage: Stage, sandbox: Sandbox, unshared: Callable[[int], None]
+    ) -> None:
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         program = os.open(self.facts.pause, os.O_PATH | os.O_CLOEXEC)
         try:
             fds = {"stdin": null, "stdout": null, "stderr": null, "pause": program}
-            ran = self.stages.in_child(name, stage, fds)
+            ran = self.stages.in_child(name, stage, fds, unshared)
         finally:
             os.close(null)
             os.close(program)

@@ -4,6 +4,7 @@ A child reports to the supervisor over a packet socket that closes when it execs
 
     child ──Forked(pid)──▶      the stage goes on in another process, whose parent is the supervisor too
     child ──Terminal──▶         with a descriptor: the master end of a command's terminal
+    child ──Unshared──▶         the network namespace is there: it is configured while the stage goes on
     child ──AtDoor──▶           kill me here (fault injection; PID 1 of a namespace can't do it itself), or: I wait here
     child ◀──Door──             the latter: go on, and stop there next (null: nowhere in this stage)
     child ──Leaving──▶          exec is next; with timings and notes
@@ -38,6 +39,10 @@ class Terminal(Message, frozen=True):
     pass
 
 
+class Unshared(Message, frozen=True):
+    pass
+
+
 class AtDoor(Message, frozen=True):
     index: int
 
@@ -65,7 +70,7 @@ class Broken(Message, frozen=True):
         return PlanError(self.stage, self.index, self.command, self.cause, self.times, self.pid or pid)
 
 
-_decoder = msgspec.json.Decoder(Forked | Terminal | AtDoor | Leaving | Broken)
+_decoder = msgspec.json.Decoder(Forked | Terminal | Unshared | AtDoor | Leaving | Broken)
 _doors = msgspec.json.Decoder(Door | None)
 
 # Stay before operation `index` until told to go on: (stage, index, the stopped process's pid and its channel) -> the
@@ -86,9 +91,19 @@ class Child:
     """A forked child that runs a stage up to its exec, and execs when it is told to."""
 
     def __init__(
-        self, stage: Stage, fds: dict[str, int], door: Door | None = None, wait: Wait | None = None
+        self,
+        stage: Stage,
+        fds: dict[str, int],
+        door: Door | None = None,
+        wait: Wait | None = None,
+        unshared: Callable[[int], None] | None = None,
     ) -> None:
-        """Fork it, born in the stage's cgroup. It is at work when this returns. `wait` is for a door that stops it."""
+        """Fork it, born in the stage's cgroup. It is at work when this returns.
+
+        `wait` is for a door that stops it; `unshared` is called with its pid, by go(), when it has made its network
+        namespace.
+        """
+        self._unshared = unshared
         self._stage = stage
         self._wait = wait if door and door.action == "stop" else None
         self._broken: Broken | None = None
@@ -139,6 +154,9 @@ class Child:
                 self._ran.pid = message.pid
             case Terminal():
                 self._ran.terminal = fds[0]
+            case Unshared():
+                if self._unshared:
+                    self._unshared(self._ran.pid)
             case AtDoor() if self._wait:
                 self._stop(message.index, self._wait)
             case AtDoor():
@@ -198,6 +216,10 @@ class _Child(Context):
         if pid:
             self.tell(Forked(pid))
             os._exit(0)
+        os.setsid()
+
+    def unshared(self) -> None:
+        self.tell(Unshared())
 
     def terminal(self, master: int) -> None:
         self.channel.send(msgspec.json.encode(Terminal()), (master,))

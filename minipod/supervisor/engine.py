@@ -25,7 +25,7 @@ from minipod.runtime.loop import Loop
 from minipod.runtime.runtime import Runtime
 from minipod.spec import qos
 from minipod.spec.types import Container, EphemeralContainer, Pod, PodStatus
-from minipod.supervisor import config, journal, lifecycle, observed, termination
+from minipod.supervisor import ahead, config, journal, lifecycle, observed, termination
 from minipod.supervisor.events import Recorder, tell_backoff
 from minipod.supervisor.hooks import Hooks
 from minipod.supervisor.prober import Prober
@@ -51,6 +51,7 @@ class Engine:
         self.hooks = Hooks(runtime, self.events, self._pod_ip, self._found)
         self.prober = Prober(self.pod, runtime, self.events, self._pod_ip, self._found)
         self.runtime.breakpoint.stopped = self._stopped
+        self._foreseen: ahead.Foreseen = {}
         self._stepping = False
         self._last: PodStatus | None = None
         self._wake_at: float | None = None
@@ -246,7 +247,8 @@ class Engine:
         try:
             prepare_host_paths(self.pod)
             self._make_pod()
-            info = self.runtime.run_sandbox(sandbox_id, config.sandbox(self.pod, self.facts, attempt))
+            wanted = config.sandbox(self.pod, self.facts, attempt)
+            info = self.runtime.run_sandbox(sandbox_id, wanted, self._look_ahead)
         except (MinipodError, OSError) as error:
             text = str(error)
             if text.startswith("MountVolume"):
@@ -256,6 +258,9 @@ class Engine:
             self.record(observed.SandboxFailed(at=time.time(), id=sandbox_id, message=text))
             return
         self.record(observed.SandboxIs(at=time.time(), sandbox=info))
+
+    def _look_ahead(self) -> None:
+        self._foreseen = ahead.foresee(self.pod, self.facts, self.journal.observed, time.time())
 
     def _make_pod(self) -> None:
         """The pod's cgroup and volumes: once, however many sandboxes and supervisors it has.
@@ -313,7 +318,9 @@ class Engine:
         self.publish()
 
     def _create(self, spec: Container, container_id: str, sandbox_id: str, attempt: int) -> None:
-        wanted = config.container(self.pod, spec, self.facts, attempt)
+        wanted = self._foreseen.pop((spec.name, attempt), None) or config.container(
+            self.pod, spec, self.facts, attempt
+        )
         if isinstance(spec, EphemeralContainer) and spec.target_container_name:
             wanted = msgspec.structs.replace(wanted, pid_target=self._target(spec.target_container_name))
         self.events.normal("Pulled", f'Container image "{spec.image}" already present on machine', spec)

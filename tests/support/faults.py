@@ -165,7 +165,7 @@ class Api:
 
     def journal(self, uid: str) -> list[Object]:
         with open(f"{self.node.layout.pod_lib(uid)}/journal") as file:
-            return [json.loads(line) for line in file]
+            return [json.loads(line) for line in file if line.endswith("\n")]  # the last is being written
 
 
 def ask(channel: Channel, request: m.Message, fds: tuple[int, ...] = ()) -> m.Done:

@@ -65,6 +65,8 @@ class Unshare(Op, frozen=True):
 
     def run(self, context: Context) -> None:
         syscalls.unshare(_flags(self.kinds))
+        if "net" in self.kinds:
+            context.unshared()
 
     def explain(self) -> str:
         # unshare(1) would make every mount private; which mounts the host still sees is the next operation's matter.
