@@ -11,6 +11,7 @@
     ├── ImageNotFound         no image of that name in the store
     ├── ImageInUse            a container still runs from it
     ├── Unreachable           another process of minipod doesn't answer
+    │   └── WentAway          it did, and ended before it had answered
     ├── Stopped               told to give up while waiting at a breakpoint
     └── Unsuitable            this machine can't run pods: which feature is missing and how to get it
 
@@ -98,6 +99,10 @@ class ImageInUse(MinipodError):
 
 class Unreachable(MinipodError):
     """Another process of minipod doesn't answer, or went away in the middle."""
+
+
+class WentAway(Unreachable):
+    """The node ended before it had answered."""
 
 
 class Stopped(MinipodError):

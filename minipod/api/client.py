@@ -95,9 +95,9 @@ def _send_head(
 
 
 def _gone(why: str) -> None:
-    from minipod.errors import Unreachable
+    from minipod.errors import WentAway
 
-    raise Unreachable(
+    raise WentAway(
         f"the node went away in the middle of its answer ({why}); `minipod node status` says more"
     )
 

@@ -6,7 +6,9 @@ import os
 from minipod.api import client
 from minipod.cli.console import CONSOLE, ask, err, failure, out, refused, show
 from minipod.cli.options import Args, Command, Option, UsageError
+from minipod.errors import Unreachable
 
+_DYING = 5.0  # seconds that a killed node may take to be gone
 NOT_RUNNING = 3  # what init scripts say for a stopped service (LSB, "Init Script Actions")
 
 
@@ -20,12 +22,31 @@ def run(args: Args) -> int:
 
 
 def _start(_: Args) -> int:
-    reply = ask("GET", "/healthz")
+    try:
+        reply = ask("GET", "/healthz")
+    except Unreachable:  # that was one that ended just now: now its socket is closed, too
+        reply = _ask_health()
     reply.read()
     if reply.status != 200:
         return failure(reply)
     out("node is running")
     return 0
+
+
+def _ask_health() -> client.Reply:
+    """A node that was killed takes connections until the last of its threads has ended: then ask the next one."""
+    import time
+
+    from minipod.errors import WentAway
+
+    end = time.monotonic() + _DYING
+    while True:
+        try:
+            return ask("GET", "/healthz")
+        except WentAway:
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.01)
 
 
 def _connect() -> _socket.socket | None:
