@@ -189,7 +189,7 @@ class Subscribe(Message, frozen=True):
 
 
 class Update(Message, frozen=True):
-    """The pod's object as it is now: an ephemeral container more, a condition that somebody else has set."""
+    """The pod's object as it is now: an ephemeral container more, other labels, a condition that somebody has set."""
 
     pod: Pod
 

@@ -21,7 +21,7 @@ COMMAND = Command(
     about="For a pod that was applied with --break-at. It doesn't stop any more.",
     examples=(
         ("Let it go", "minipod continue hello"),
-        ("Of another namespace", "minipod -n default continue hello"),
+        ("Of another namespace", "minipod continue -n default hello"),
         ("The same, by kind and name", "minipod continue pod/hello"),
     ),
     words=("pod",),

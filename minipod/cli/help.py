@@ -34,7 +34,7 @@ def overview() -> str:
     lines = ["minipod runs real Kubernetes pods on one Linux machine.", ""]
     for title, verbs in VERBS.items():
         lines.append(f"{title}:")
-        lines += [f"  {verb:<11} {load(verb).summary}" for verb in verbs]
+        lines += [f"  {verb:<12} {load(verb).summary}" for verb in verbs]
         lines.append("")
     lines.append("Every verb explains itself: minipod VERB --help")
     return "\n".join(lines)

@@ -6,7 +6,6 @@ import os
 from minipod.api import client
 from minipod.cli.console import CONSOLE, ask, err, failure, out, refused, show
 from minipod.cli.options import Args, Command, Option, UsageError
-from minipod.errors import Unreachable
 
 _DYING = 5.0  # seconds that a killed node may take to be gone
 NOT_RUNNING = 3  # what init scripts say for a stopped service (LSB, "Init Script Actions")
@@ -22,10 +21,7 @@ def run(args: Args) -> int:
 
 
 def _start(_: Args) -> int:
-    try:
-        reply = ask("GET", "/healthz")
-    except Unreachable:  # that was one that ended just now: now its socket is closed, too
-        reply = _ask_health()
+    reply = _ask_health()
     reply.read()
     if reply.status != 200:
         return failure(reply)

@@ -9,11 +9,17 @@ import _thread
 import posix
 import select
 
-from minipod.api.client import Reply, target
+from minipod.api.client import target
 from minipod.cli.attach import path
 from minipod.cli.console import ask, err, failure, out, write
 from minipod.cli.kinds import pod_name
 from minipod.cli.options import Args, Command, Option, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Listeners = dict[int, tuple[_socket.socket, int, int]]  # by descriptor: with its own port, and the pod's
 
 PIECE = 1 << 16
 
@@ -40,17 +46,16 @@ def run(args: Args) -> int:
     return _serve(listeners, where)
 
 
-def ports(
-    word: str, pod: "dict[str, dict[str, list[dict[str, list[dict[str, object]]]]]]"
-) -> tuple[int, int]:
+def ports(word: str, pod: "dict[str, Any]") -> tuple[int, int]:
     """(local, remote) of 80, 8080:80, :80 or 8080:http, the name of a port of the pod. Local 0: any that is free."""
-    local, colon, remote = word.partition(":")
     named = {
-        str(port.get("name")): str(port["containerPort"])
+        port.get("name"): str(port["containerPort"])
         for container in pod["spec"]["containers"]
         for port in container.get("ports", ())
     }
-    remote = named.get(remote or local, remote or local) if remote or not colon else ""
+    local, colon, remote = word.partition(":")
+    remote = remote if colon else local
+    remote = named.get(remote, remote)
     local = (local or "0") if colon else remote
     for text, least in ((local, 0), (remote, 1)):
         if not text.isdecimal() or not least <= int(text) < 1 << 16:
@@ -58,14 +63,12 @@ def ports(
     return int(local), int(remote)
 
 
-def _listen(
-    addresses: list[str], pairs: list[tuple[int, int]]
-) -> "dict[int, tuple[_socket.socket, int, int]]":
-    """Listening sockets by descriptor, with their own port and the pod's; says which. Those that can't be are told."""
+def _listen(addresses: list[str], pairs: list[tuple[int, int]]) -> "Listeners":
+    """Says where it listens, and where it can't."""
     if "localhost" in addresses:
         at = addresses.index("localhost")
         addresses = [*addresses[:at], "127.0.0.1", "::1", *addresses[at + 1 :]]
-    found: dict[int, tuple[_socket.socket, int, int]] = {}
+    found: Listeners = {}
     for local, remote in pairs:
         for address in addresses:
             try:
@@ -102,7 +105,7 @@ def _listener(address: str, port: int) -> _socket.socket:
     return sock
 
 
-def _serve(listeners: "dict[int, tuple[_socket.socket, int, int]]", where: str) -> int:
+def _serve(listeners: "Listeners", where: str) -> int:
     """Until a signal ends it, or the pod is gone. One thread for each connection: they only copy."""
     ended, end = posix.pipe2(posix.O_CLOEXEC)
     poll = select.poll()
@@ -124,41 +127,38 @@ def _serve(listeners: "dict[int, tuple[_socket.socket, int, int]]", where: str) 
 
 
 def _forward(connection: _socket.socket, where: str, local: int, remote: int, end: int) -> None:
-    try:
-        reply = ask(
-            "POST", target(f"{where}/portforward", [("ports", str(remote))]), upgrade="minipod-streams"
-        )
-        if reply.status == 101:
-            inside, error = _connected(reply)
-        else:
-            failure(reply)
-            inside, error = None, ""
-            write(end, b"x")
-    except Exception as gone:  # noqa: BLE001  # a thread of ours never ends in a traceback
-        inside, error = None, str(gone)
-    if error:
-        err(f"error: an error occurred forwarding {local} -> {remote}: {error}")
+    """One connection, until both sides have closed it."""
+    inside = _connect(where, local, remote, end)
     if inside:
-        both = _thread.allocate_lock()
-        both.acquire()
-        _thread.start_new_thread(_copy, (inside, connection, both))
+        answered = _thread.allocate_lock()
+        answered.acquire()
+        _thread.start_new_thread(_copy, (inside, connection, answered))
         _copy(connection, inside)
-        both.acquire()
+        answered.acquire()
         inside.close()
     connection.close()
 
 
-def _connected(reply: Reply) -> "tuple[_socket.socket | None, str]":
-    """The connection inside the pod, or why there is none."""
-    text = b""
-    while data := reply.receive():
-        text += data
-    reply.sock.close()
-    if reply.fds:
-        return _socket.socket(fileno=reply.fds[0]), ""
-    return None, text.decode(errors="replace").removeprefix(
-        "error "
-    ).strip() or "the pod's supervisor went away"
+def _connect(where: str, local: int, remote: int, end: int) -> "_socket.socket | None":
+    """A connection inside the pod. If there is none, that is told; if the pod is gone, `end` is told, too."""
+    said = b""
+    try:
+        query = [("ports", str(remote))]
+        reply = ask("POST", target(f"{where}/portforward", query), upgrade="minipod-streams")
+        if reply.status != 101:
+            failure(reply)
+            write(end, b"x")
+            return None
+        while data := reply.receive():
+            said += data
+        reply.sock.close()
+        if reply.fds:
+            return _socket.socket(fileno=reply.fds[0])
+    except Exception as error:  # noqa: BLE001  # a thread of ours never ends in a traceback
+        said = str(error).encode()
+    why = said.decode(errors="replace").removeprefix("error ").strip() or "the pod's supervisor went away"
+    err(f"error: an error occurred forwarding {local} -> {remote}: {why}")
+    return None
 
 
 def _copy(source: _socket.socket, to: _socket.socket, done: "_thread.LockType | None" = None) -> None:

@@ -194,18 +194,21 @@ async def _carry_out(
     """Create or update; returns the pods as they are in the store, and what went wrong when they were started."""
     done: list[Pod] = []
     created: list[Pod] = []
+    changed: list[Pod] = []
     for wanted, (word, pod) in [(pod, _step(node, pod)) for pod in pods]:
         meta = pod.metadata
         if word == "created":
             pod = node.objects.create(pod, msgspec.json.encode(Applied.of(pod)))  # noqa: PLW2901
             created.append(pod)
         elif word == "configured":
-            node.objects.update(pod, msgspec.json.encode(Applied.of(wanted)))
+            changed.append(node.objects.update(pod, msgspec.json.encode(Applied.of(wanted))))
         if meta.deletion_timestamp:
             console.err(f"Warning: pod/{meta.name} is being deleted: apply again when it is gone")
         console.out(f"pod/{meta.name} {word}")
         done.append(pod)
     errors: list[MinipodError] = []
+    for pod in changed:
+        await node.pods.update(pod)
     for pod in created:
         try:
             await node.pods.start(pod, doors.get(breakpoints.key(pod)), asked_at)

@@ -3,25 +3,18 @@
 import asyncio
 from collections.abc import Iterable
 
-from msgspec.structs import replace
-
 from minipod.api import messages as m
 from minipod.api.channel import Channel
 from minipod.errors import Conflict, MinipodError
+from minipod.node.build import Ids, parts
 from minipod.node.console import Console
 from minipod.node.hub import Watch
 from minipod.node.node import Node
 from minipod.node.status import BadQuery, BadRequest
 from minipod.node.waiting import started, why_not
-from minipod.plan import container as container_plan
-from minipod.plan import pod as pod_plan
-from minipod.plan import sandbox as sandbox_plan
-from minipod.plan.core import Plan, Stage
+from minipod.plan.core import Plan
 from minipod.plan.places import NoSuchPlace, find
-from minipod.spec import qos
 from minipod.spec.types import Pod
-from minipod.supervisor import config
-from minipod.supervisor.volumes import empty_dirs
 
 Key = tuple[str, str]  # namespace and name
 
@@ -43,24 +36,9 @@ def doors(pods: Iterable[Pod], place: str, facts: m.NodeFacts) -> dict[Key, m.Do
 
 
 def plan_of(pod: Pod, facts: m.NodeFacts) -> Plan:
-    """Every stage of a pod's build in its order; its ids and addresses stand for those it will have.
-
-    A container that can't be started, as its image isn't there, has none.
-    """
-    uid = pod.metadata.uid or "uid"
-    box = config.sandbox(pod, facts, 0)
-    if not pod.spec.host_network:
-        box = replace(box, address4="address4", address6="address6" if facts.ipv6 else "")
-    amounts = config.resources(qos.pod_amounts(pod))
-    stages: list[Stage] = [*pod_plan.pod(facts, uid, box.cgroup_parent, amounts, empty_dirs(pod, facts))]
-    stages += sandbox_plan.sandbox(facts, "sandbox", box)
-    for spec in (*pod.spec.init_containers, *pod.spec.containers):
-        try:
-            wanted = config.container(pod, spec, facts, 0)
-        except config.StartError:
-            continue
-        stages += container_plan.container(facts, "sandbox", box, "container", wanted)
-    return tuple(stages)
+    """Every stage of a pod's build in its order; its ids and addresses stand for those it will have."""
+    made = parts(pod, facts, Ids("uid", "sandbox", "container"), skip=True)
+    return tuple(stage for part in made for stage in part.plan)
 
 
 # --- waiting ---------------------------------------------------------------------------------------------------------

@@ -26,7 +26,9 @@ class _Target(NamedTuple):
 
 async def delete_pod(node: Node, pod: Pod, grace: int | None) -> Pod:
     """End a pod. Of a static one only the object goes, and comes back: as in Kubernetes, its containers run on."""
-    return node.objects.recreate(pod) if is_mirror(pod) else await end_pod(node, pod, grace)
+    if is_mirror(pod) and not pod.metadata.deletion_timestamp:
+        return node.objects.recreate(pod)
+    return await end_pod(node, pod, grace)
 
 
 async def end_pod(node: Node, pod: Pod, grace: int | None) -> Pod:

@@ -8,7 +8,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from minipod.errors import Invalid
-from minipod.node import patch, rest
+from minipod.node import mirror, patch, rest
 from minipod.node.node import NODE
 from minipod.spec.decode import ephemeral_containers
 from minipod.spec.defaults import default
@@ -40,6 +40,9 @@ async def ephemeral(request: web.Request) -> web.Response:
 
 def _with(pod: Pod, wanted: list[dict[str, object]]) -> Pod:
     """The pod with these ephemeral containers. Raises Invalid."""
+    if mirror.is_mirror(pod):
+        why = "Forbidden: static pods do not support ephemeral containers"
+        raise Invalid("Pod", pod.metadata.name, [(_PATH, why)])
     containers, found = ephemeral_containers(wanted)
     changed = default(replace(pod, spec=replace(pod.spec, ephemeral_containers=containers)))
     found += [*_changes(pod.spec.ephemeral_containers, changed.spec.ephemeral_containers)]

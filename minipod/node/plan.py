@@ -7,34 +7,28 @@ symbols: $UID and so on in what people read, and in a script names of its own be
 import asyncio
 import zlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from aiohttp import web
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 
-from minipod.api.cri import ContainerConfig, SandboxConfig
 from minipod.api.messages import NodeFacts
 from minipod.names import Layout
 from minipod.node import apply, status
+from minipod.node.build import Ids, parts
 from minipod.node.console import Console
 from minipod.node.get import flag
 from minipod.node.network import skeleton
 from minipod.node.node import NODE
-from minipod.plan import container as container_plan
 from minipod.plan import frame, shell
-from minipod.plan import pod as pod_plan
-from minipod.plan import sandbox as sandbox_plan
 from minipod.plan.core import Op, Stage
 from minipod.plan.fields import field
 from minipod.plan.ops.namespaces import Join, Unshare
-from minipod.plan.words import ADDRESS4, ADDRESS6, variable
-from minipod.runtime.hosts import hosts
+from minipod.plan.words import variable
 from minipod.spec import qos
-from minipod.spec.types import Container, Pod
+from minipod.spec.types import Pod
 from minipod.supervisor import config
-from minipod.supervisor.volumes import empty_dirs
-from minipod.supervisor.wanted import is_sidecar
 
 _LAST_ADDRESS = 254  # a node gives out the lower ones first
 
@@ -123,42 +117,6 @@ class _Facts(NodeFacts, frozen=True):
     def layout(self) -> Layout:
         layout: Layout = self.own
         return layout
-
-
-class Ids(NamedTuple):
-    """What is chosen when a pod is made."""
-
-    uid: str
-    sandbox: str
-    container: str  # with {} for its name
-    rootfs: dict[str, str] = {}  # noqa: RUF012 - a NamedTuple's default; image path -> what stands for it
-
-
-def parts(pod: Pod, facts: NodeFacts, ids: Ids) -> list[shell.Part]:
-    """The plans of a pod in the order in which they are run. Raises StartError: an image isn't there, for example."""
-    pod = replace(pod, metadata=replace(pod.metadata, uid=ids.uid))
-    sandbox = _sandbox(pod, facts)
-    own = pod_plan.pod(
-        facts, ids.uid, sandbox.cgroup_parent, config.resources(qos.pod_amounts(pod)), empty_dirs(pod, facts)
-    )
-    found = [shell.Part(own), shell.Part(sandbox_plan.sandbox(facts, ids.sandbox, sandbox))]
-    for spec in (*pod.spec.init_containers, *pod.spec.containers):
-        wanted = _container(pod, spec, facts, ids)
-        made = container_plan.container(facts, ids.sandbox, sandbox, ids.container.format(spec.name), wanted)
-        found.append(shell.Part(made, spec in pod.spec.init_containers and not is_sidecar(spec)))
-    return found
-
-
-def _sandbox(pod: Pod, facts: NodeFacts) -> SandboxConfig:
-    wanted = config.sandbox(pod, facts, 0)
-    if not wanted.host_network:
-        wanted = replace(wanted, address4=ADDRESS4, address6=ADDRESS6 if facts.ipv6 else "")
-    return wanted if wanted.hosts else replace(wanted, hosts=hosts(wanted))
-
-
-def _container(pod: Pod, spec: Container, facts: NodeFacts, ids: Ids) -> ContainerConfig:
-    wanted = config.container(pod, spec, facts, 0)
-    return replace(wanted, rootfs=ids.rootfs.get(wanted.rootfs, wanted.rootfs))
 
 
 def _symbolic(pod: Pod, facts: NodeFacts) -> list[shell.Part]:

@@ -284,7 +284,7 @@ class Pods:
         event = Event(reason="SupervisorAnswers", message="The pod's supervisor answers again", type="Normal")
         self.listener.event_happened(running.pod.metadata.uid, event)
         with contextlib.suppress(Unreachable):
-            self._send(running, m.Subscribe())  # it tells what it told last, which is no longer what is known here
+            self._send(running, m.Subscribe())  # says again what it said last: here it is no longer known
 
     # --- when a supervisor ends ---------------------------------------------------------------------------------
 

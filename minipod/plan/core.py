@@ -13,7 +13,6 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Iterator
 from typing import Literal, NoReturn, Protocol
 
 import msgspec
@@ -122,15 +121,6 @@ def execute(stage: Stage, context: Context, first: int = 0) -> None:
         context.timings.append((index, start, time.monotonic_ns() - start))
         if door and door.index == index and door.action == "kill-after":
             context.die(index)
-
-
-def explain(plan: Plan) -> Iterator[str]:
-    """The plan as commands, with a comment line before each stage."""
-    for stage in plan:
-        where = f"in {'a' if stage.where == 'child' else 'the'} {stage.where}"
-        born = f", born in {stage.cgroup}" if stage.cgroup else ""
-        yield f"# {stage.name}: {where}{born}" + (", PID 1 of a new PID namespace" if stage.new_pid else "")
-        yield from (op.explain() for op in stage.ops)
 
 
 def undo(plan: Plan) -> tuple[Undo, ...]:

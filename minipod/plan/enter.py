@@ -24,6 +24,6 @@ def enter(facts: NodeFacts, cgroup: str, request: Enter) -> Stage:
         Terminal(request.rows, request.columns) if request.tty else Stdio(),
         Join("stopped", ("mnt", "net", "ipc", "uts", "cgroup")),
         EnterRoot(),
-        ExecDescriptor("program", request.argv, (_PATH, "TERM=xterm", f"PS1={request.prompt}", root)),
+        ExecDescriptor("busybox", request.argv, (_PATH, "TERM=xterm", f"PS1={request.prompt}", root)),
     ]
     return Stage("enter", "child", tuple(ops), born)

@@ -78,7 +78,7 @@ class Observed(Record, frozen=True):
     sandbox_failure: Failure | None = None
     stopping_since: float = 0  # when the first container was stopped because all are to stop; 0: not yet
     restarting: bool = False  # all containers are being stopped, to be started over in this sandbox
-    shutdown_at: float = 0  # when this supervisor was told to stop the pod's containers, and to end; 0: it wasn't
+    shutdown_at: float = 0  # when this supervisor was told to stop all of it and end; 0: it wasn't
     containers: dict[str, Known] = msgspec.field(default_factory=dict)
     deleted_at: float = 0  # when it was asked to go; 0: it wasn't
     grace: float = 0  # seconds its containers have from then on

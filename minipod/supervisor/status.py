@@ -196,7 +196,9 @@ def _waiting(
             f"pod={meta.name}_{meta.namespace}({meta.uid})"
         )
         return ContainerStateWaiting(reason="CrashLoopBackOff", message=message)
-    return _waiting_for(container, known.failure) if known.failure else None
+    if known.failure:
+        return _waiting_for(container, known.failure)
+    return first if known.again else None
 
 
 def _waiting_for(container: Container, failure: Failure) -> ContainerStateWaiting:

@@ -9,9 +9,12 @@ import pytest
 from minipod.api import messages as m
 from minipod.api.channel import Channel
 from minipod.kernel.caps import DEFAULT_MASK
+from minipod.node import breakpoints, settings
+from minipod.spec import validate
 from tests.support import host
 from tests.support.faults import Api, ask, glance, titles
-from tests.support.node import Node, pod, sh
+from tests.support.namespaces import inside
+from tests.support.node import Node, mounted, pod, sh
 from tests.support.terminal import Terminal
 from tests.support.wait import wait_until
 
@@ -90,7 +93,7 @@ def test_before_pivot_root_the_root_is_made_and_the_hosts_is_still_the_root(node
 
 def test_between_pivot_root_and_umount_one_enters_the_containers_root_although_the_hosts_is_on_top(node):
     build = stop(node, "container/app:umount")
-    assert enter(node, "stat", "-c", "%i", "/").strip() == str(root_of(node, build.pid)[1])
+    assert enter(node, "stat", "-c", "%d:%i", "/") == "{}:{}\n".format(*root_of(node, build.pid))
     assert root_of(node, build.pid) != root_of(node, 1)
 
 
@@ -225,7 +228,8 @@ def test_what_is_being_built_is_not_changed_by_other_requests(node, api):
 
 def test_it_survives_the_node(node, api):
     build = stop(node, "container/app:pivot_root")
-    api.kill(api.helper("node"))
+    api.kill(dead := api.helper("node"))
+    wait_until(lambda: api.helper("node") != dead)
     node.start()
     assert where(node) == build
     assert node.run("enter", "web", "--", "true").returncode == 0
@@ -288,6 +292,21 @@ def test_a_place_that_is_not_there_is_refused_before_anything_is_created(node):
     assert "pod/other can't be stopped there" in refused.stderr
     assert "container/another:0-" in refused.stderr
     assert node.names() == []
+
+
+def test_the_places_are_the_operations_that_are_carried_out(node, api):
+    mounts, init = mounted(d="/d"), {"name": "init", "image": "busybox"} | sh("true")
+    volumes = [{"name": "d", "emptyDir": {}}]
+    manifest = pod("web", APP | {"volumeMounts": mounts}, SIDE, initContainers=[init], volumes=volumes)
+    node.apply(manifest)
+    facts = inside(node.init, lambda: settings.facts(node.layout, settings.read("", {})))
+    plan = breakpoints.plan_of(validate.manifest(manifest, "", "default").pod, facts)
+    done: dict[str, list[str]] = {}
+    for each in api.supervisor(node.get("web")["metadata"]["uid"], m.Trace()).timings:
+        done.setdefault(each.stage, []).append(each.op.rpartition(".")[2])
+    assert {stage.name: [type(op).__name__ for op in stage.ops] for stage in plan} == {
+        name: ops for name, ops in done.items() if not name.startswith("node/")
+    }
 
 
 def test_a_pod_that_is_not_stopped_can_not_be_stepped_continued_or_entered(node):

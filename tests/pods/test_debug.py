@@ -4,8 +4,10 @@ import signal
 
 import pytest
 
+from tests.support.faults import titles
 from tests.support.node import pod, sh
 from tests.support.terminal import Terminal
+from tests.support.wait import wait_until
 
 IDLE = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done")
 
@@ -133,7 +135,9 @@ def test_a_node_that_comes_later_tells_what_an_earlier_one_could_not(node, api):
     supervisor = api.helper("supervisor")
     api.kill(supervisor, signal.SIGSTOP)
     node.run("debug", "web", "--image=busybox", "-c", "dbg", "--", *IDLE)
-    api.kill(api.helper("node"))
+    dead = api.helper("node")
+    api.kill(dead)
+    wait_until(lambda: dead not in titles(node))
     api.kill(supervisor, signal.SIGCONT)
     node.start()
     assert node.wait("web", runs)

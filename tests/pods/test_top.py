@@ -20,7 +20,7 @@ def busy(shared_node: Node) -> Node:
         pod("done", sh("true"), restartPolicy="Never"),
     ]
     for each in pods:
-        shared_node.apply(each, "--wait=false")
+        shared_node.apply(each)
     wait_until(lambda: "full" in shared_node.logs("busy", "-c", "hoard"))
     shared_node.wait_phase("done", "Succeeded")
     shared_node.wait_phase("idle", "Running")

@@ -149,7 +149,8 @@ class ExecDescriptor(Op, frozen=True):
         os.execve(context.fds[self.name], list(self.argv), environment)
 
     def explain(self) -> str:
-        return " ".join(["exec", "catatonit", *self.argv[1:]])
+        words = ("catatonit", *self.argv[1:]) if self.name == "pause" else (self.name, *self.argv)
+        return " ".join(["exec", *map(quote, words)])
 
 
 class Exec(Op, frozen=True):

@@ -167,6 +167,20 @@ def test_deleting_a_static_pod_brings_its_object_back_and_leaves_the_pod_alone(i
     static(in_world, test)
 
 
+def test_a_static_pod_that_ends_with_its_file_can_be_told_to_hurry(in_world, folder):
+    async def test(it):
+        await until(lambda: names(it) == [NAME])
+        it.pods.on_delete = lambda _: None
+        uid = it.objects.pod("default", NAME).metadata.uid
+        (folder / "web.yaml").unlink()
+        await until(lambda: it.pods.deleted)
+        await it.client.verb("POST", "delete", name=NAME, grace="1", wait="false")
+        assert it.pods.deleted == [(uid, 30.0), (uid, 1.0)]
+
+    write(folder / "web.yaml", manifest("web"))
+    static(in_world, test)
+
+
 def test_a_static_pod_cant_be_applied(in_world, folder):
     async def test(it):
         await until(lambda: names(it) == [NAME])

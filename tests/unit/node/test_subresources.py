@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
+from minipod.node import mirror
 from minipod.spec.types import PodCondition, PodStatus
 from minipod.spec.validate import manifest as checked
 from tests.unit.node.conftest import manifest, text
@@ -137,6 +139,17 @@ def test_applying_the_manifest_again_leaves_ephemeral_containers_alone(in_world)
     scenario(in_world, test)
 
 
+def test_a_static_pod_is_what_its_file_says(in_world):
+    async def test(it):
+        pod = it.objects.pod("default", "web")
+        meta = replace(pod.metadata, annotations={mirror.MIRROR: "hash"})
+        it.objects.update(replace(pod, metadata=meta))
+        code, answer = await add(it, DEBUGGER)
+        assert (code, "static pods do not support ephemeral" in answer["message"]) == (422, True)
+
+    scenario(in_world, test)
+
+
 @pytest.mark.parametrize("body", [[], "x"])
 def test_a_body_that_is_no_object_is_refused(in_world, body):
     async def test(it):
@@ -265,5 +278,17 @@ def test_an_ended_pod_is_never_unknown(in_world, phase):
         it.objects.pod_changed(uid, told)
         it.objects.pod_unknown(uid, "SupervisorLost", "it is gone", "Unknown")
         assert it.objects.pod("default", "web").status == told
+
+    scenario(in_world, test)
+
+
+# --- labels
+
+
+def test_the_supervisor_hears_of_labels_that_were_changed(in_world):
+    async def test(it):
+        labelled = manifest("web", "app", "side") | {"metadata": {"name": "web", "labels": {"a": "b"}}}
+        assert (await it.client.apply(labelled)).out == "pod/web configured"
+        assert [pod.metadata.labels for pod in it.pods.updated] == [{"a": "b"}]
 
     scenario(in_world, test)

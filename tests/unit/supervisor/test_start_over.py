@@ -93,6 +93,7 @@ def test_while_init_containers_run_again_the_pod_is_pending_and_counts_go_on():
     assert status.phase == "Pending"
     assert status.container_statuses[0].state.waiting.reason == "PodInitializing"
     assert status.init_container_statuses[0].restart_count == 1
+    assert status.container_statuses[0].last_state.terminated.exit_code == OVER
     assert simulation.run(20).status().container_statuses[0].restart_count == 1
 
 
