@@ -97,9 +97,7 @@ def _send_head(
 def _gone(why: str) -> None:
     from minipod.errors import WentAway
 
-    raise WentAway(
-        f"the node went away in the middle of its answer ({why}); `minipod node status` says more"
-    )
+    raise WentAway(f"the node went away in the middle of its answer ({why}); `minipod node status` says more")
 
 
 class Reply:
