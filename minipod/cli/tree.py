@@ -28,7 +28,9 @@ class Copier:
         """Copy what the O_PATH descriptor `fd` is to `name` in `folder`; `shown` is what to call it."""
         mode = os.fstat(fd).st_mode
         try:
-            if stat.S_ISDIR(mode):
+            if stat.S_ISDIR(mode) and _is_the_kernels(fd):
+                err(f"warning: skipping {shown}: a file system of the kernel's, which holds no files")
+            elif stat.S_ISDIR(mode):
                 into = _folder(folder, name, mode)
                 try:
                     self.contents(fd, into, shown)
@@ -100,6 +102,11 @@ class Copier:
 def again(fd: int) -> str:
     """The file of a descriptor, to be opened again in another way; no name is looked up for it."""
     return f"/proc/self/fd/{fd}"
+
+
+def _is_the_kernels(fd: int) -> bool:
+    """/proc, /sys and the like are kept nowhere: no blocks (statfs(2)). To read them to the end takes for ever."""
+    return os.fstatvfs(fd).f_blocks == 0
 
 
 def _folder(parent: int, name: str, mode: int) -> int:

@@ -181,3 +181,11 @@ def test_one_file_that_cannot_be_written_stops_no_other(web, desk):
     result = web.run("cp", str(desk / "tree"), "web:/t", check=False)
     assert (result.returncode, result.stderr) == (1, f"error: {desk}/tree/b: is a directory\n")
     assert inside(web, "cat /t/tree/a /t/tree/c") == "ac"
+
+
+def test_a_file_system_of_the_kernels_is_left_out(web, desk):
+    result = web.run("cp", "web:/", str(desk / "root"), check=False)
+    left_out = {line.split()[2].rstrip(":") for line in result.stderr.splitlines() if "the kernel's" in line}
+    assert {"web:/proc", "web:/sys"} <= left_out
+    assert (desk / "root/bin/busybox").exists()
+    assert not (desk / "root/proc").exists()
