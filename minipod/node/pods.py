@@ -100,8 +100,15 @@ class Pods:
     # --- what the API asks --------------------------------------------------------------------------------------
 
     async def start(self, pod: Pod, door: m.Door | None = None, asked_at: int = 0) -> None:
-        """Launch the supervisor of a pod that is in the store. Returns when the forge has it."""
-        await self._launch(pod, door, lost=False, asked_at=asked_at)
+        """Launch the supervisor of a pod that is in the store. Returns when the forge has it.
+
+        Raises MinipodError if that isn't possible now, on a full disk for example; then it is tried again.
+        """
+        try:
+            await self._launch(pod, door, lost=False, asked_at=asked_at)
+        except OSError as error:
+            self._spawn(self._revive(pod))
+            raise MinipodError(f"pod/{pod.metadata.name} can't be begun yet: {error}; trying again") from None
 
     async def delete(self, uid: str, grace: float | None) -> None:
         """Ask a pod to end; returns at once. A supervisor that dies over it is replaced by one that is asked again."""
@@ -326,7 +333,14 @@ class Pods:
         began = os.path.exists(  # noqa: ASYNC240  # one stat of a local file
             f"{self.facts.layout.pod_lib(uid)}/journal"
         )
-        await self._launch(self._current(pod), None, lost=began)
+        while began or not self._current(pod).metadata.deletion_timestamp:
+            try:
+                await self._launch(self._current(pod), None, lost=began)
+                return
+            except OSError as error:
+                _log.error("pod %s: %s; trying again", uid, error)
+            await asyncio.sleep(1)
+        await self._clear(uid, pod)  # deleted before anything was begun
 
     async def _fence(self, uid: str, pod: Pod | None, for_good: bool) -> bool:
         cgroup, supervisor_id = self._cgroup(uid, pod), self._supervisors.get(uid, "")

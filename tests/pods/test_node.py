@@ -128,3 +128,21 @@ def test_wide_shows_the_address(node):
 def test_pods_are_selected_by_label(node):
     node.apply([pod(name, {}, metadata={"labels": {"tier": name}}) for name in ("front", "back")])
     assert node.run("get", "pods", "-l", "tier=front", "-o", "name").stdout == "pod/front\n"
+
+
+@pytest.mark.parametrize("wish", ["run", "go"])
+def test_a_pod_that_a_full_disk_kept_from_beginning_is_tried_again_until_it_is_deleted(new_node, wish):
+    node = new_node()
+    node.start()
+    node.sh(f"mount -t tmpfs -o nr_inodes=1 full {node.layout.lib}/pods")
+    result = node.apply(pod("web", {}), check=False)
+    assert "pod/web can't be begun yet" in result.stderr
+    assert "No space left on device" in result.stderr
+    if wish == "run":
+        node.sh(f"umount {node.layout.lib}/pods")
+        node.wait_phase("web", "Running")
+    else:
+        node.run("delete", "pod", "web")
+        assert node.names() == []
+        node.sh(f"umount {node.layout.lib}/pods")
+    node.stop(pods=True)
