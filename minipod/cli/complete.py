@@ -82,9 +82,11 @@ def _offer(wanted: str, words: list[str], before: list[str]) -> list[str]:
 
 
 def _namespace(before: list[str]) -> str:
-    for flag, value in pairwise(before):
+    for flag, value in pairwise([*before, ""]):
         if flag in ("-n", "--namespace"):
             return value
+        if flag.startswith(("--namespace=", "-n")):
+            return flag.partition("=")[2] or flag[2:]
     return "default"
 
 

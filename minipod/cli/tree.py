@@ -29,7 +29,7 @@ class Copier:
         mode = os.fstat(fd).st_mode
         try:
             if stat.S_ISDIR(mode) and _is_the_kernels(fd):
-                err(f"warning: skipping {shown}: a file system of the kernel's, which holds no files")
+                _tell(f"warning: skipping {shown}: a file system of the kernel's, which holds no files")
             elif stat.S_ISDIR(mode):
                 into = _folder(folder, name, mode)
                 try:
@@ -42,10 +42,10 @@ class Copier:
             elif stat.S_ISLNK(mode):
                 self._link(fd, folder, name, shown)
             else:
-                err(f"warning: skipping {shown}: neither a file nor a folder")
+                _tell(f"warning: skipping {shown}: neither a file nor a folder")
         except OSError as error:
             self.failed = True
-            err(f"error: {shown}: {(error.strerror or str(error)).lower()}")
+            _tell(f"error: {shown}: {(error.strerror or str(error)).lower()}")
 
     def contents(self, fd: int, into: int, shown: str) -> None:
         """Copy what is in a folder."""
@@ -88,7 +88,7 @@ class Copier:
     def _link(self, fd: int, folder: int, name: str, shown: str) -> None:
         to = os.readlink("", dir_fd=fd)
         if not self.links:
-            err(f'warning: skipping symlink: "{shown}" -> "{to}"')
+            _tell(f'warning: skipping symlink: "{shown}" -> "{to}"')
             return
         try:
             os.symlink(to, name, dir_fd=folder)
@@ -97,6 +97,11 @@ class Copier:
             os.symlink(to, name, dir_fd=folder)
         if self.owner:
             os.chown(name, *self.owner, dir_fd=folder, follow_symlinks=False)
+
+
+def _tell(text: str) -> None:
+    """A container names its files as it likes, with escape sequences for a terminal, too."""
+    err("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
 
 
 def again(fd: int) -> str:
@@ -126,8 +131,8 @@ def _create(folder: int, name: str, mode: int) -> int:
         except FileExistsError:
             there = os.open(name, _LOOK, dir_fd=folder)
         try:
-            mode = os.fstat(there).st_mode
-            if stat.S_ISREG(mode) or stat.S_ISDIR(mode):  # of a folder: EISDIR
+            kind = os.fstat(there).st_mode
+            if stat.S_ISREG(kind) or stat.S_ISDIR(kind):  # of a folder: EISDIR
                 return os.open(again(there), os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
         finally:
             os.close(there)

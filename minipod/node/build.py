@@ -31,7 +31,7 @@ class Ids(NamedTuple):
 def parts(pod: Pod, facts: NodeFacts, ids: Ids, skip: bool = False) -> list[shell.Part]:
     """The plans of a pod in the order in which they are run (supervisor/engine.py).
 
-    Raises StartError for a container that can't be started, as its image isn't there, for example; or leaves it out.
+    Raises StartError for a container that can't be started, for want of its image, say; with `skip` it is left out.
     """
     pod = replace(pod, metadata=replace(pod.metadata, uid=ids.uid))
     sandbox = _sandbox(pod, facts)

@@ -87,8 +87,8 @@ def _root(info: ContainerInfo) -> int:
     """A descriptor (O_PATH) of the root of a container's first process: not of one that has its pid by now."""
     pidfd = process.pidfd_open(info.pid)
     try:
-        root = os.open(f"/proc/{info.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         own = info.id in files.read(f"/proc/{info.pid}/cgroup")
+        root = os.open(f"/proc/{info.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         ended = select.select([pidfd], [], [], 0)[0]  # then the pid may have been anybody's meanwhile
     except (OSError, KernelError) as error:
         raise Conflict(f'container "{info.name}" has ended: {error}') from None

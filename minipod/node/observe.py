@@ -9,6 +9,7 @@ from minipod.node import status
 from minipod.node.console import Console
 from minipod.node.get import flag
 from minipod.node.node import NODE, Node
+from minipod.node.printers import no_printer
 from minipod.observe import compare, picture, render, report
 from minipod.observe.context import Observation
 from minipod.observe.net import Network
@@ -43,9 +44,7 @@ class Wish(msgspec.Struct, frozen=True):
                 f"there is no {min(unknown)} to show; there are {', '.join(report.SECTIONS)}"
             )
         if output not in ("", "json", "svg"):
-            raise status.BadQuery(
-                f'unable to match a printer suitable for the output format "{output}", allowed formats are: json, svg'
-            )
+            raise no_printer(output, ("json", "svg"))
         if output == "svg" and (sections or flag(query.get("watch")) or len(names) + with_host != 1):
             raise status.BadQuery("a picture is of one pod, whole, and at one moment")
         if len(names) + with_host not in (1, 2) or not names:

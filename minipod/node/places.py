@@ -8,12 +8,12 @@ import contextlib
 import errno
 import fcntl
 import os
-import re
 
 from minipod.errors import KernelError, MinipodError, Unsuitable
 from minipod.kernel import cgroups, syscalls
 from minipod.kernel.cgroups import Hierarchies
 from minipod.names import Layout
+from minipod.observe import mounts
 from minipod.plan.undo import RemoveTree, Tools
 
 _MARK = ".minipod"  # in lib
@@ -150,10 +150,8 @@ def _drop_dead_pins(netns: str, sandboxes: list[str]) -> None:
 
 
 def mount_points() -> list[str]:
-    """Every mount point of this mount namespace, in the order of mounting (proc_pid_mountinfo(5), field 5)."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        lines = file.read().splitlines()
-    return [re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), line.split(" ")[4]) for line in lines]
+    """Every mount point of this mount namespace, in the order of mounting."""
+    return [mount.mountpoint for mount in mounts.of_process("/proc/self")]
 
 
 def mounts_below(path: str) -> list[str]:
@@ -177,15 +175,14 @@ def _mount_run(path: str) -> None:
 
 
 def _on_tmpfs(path: str) -> bool:
-    """By the longest mount point above `path` (proc_pid_mountinfo(5))."""
-    real, found = os.path.realpath(path), ("", "")
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        for line in file:
-            before, _, after = line.partition(" - ")
-            point = before.split(" ")[4]
-            if (real + "/").startswith(point.rstrip("/") + "/") and len(point) >= len(found[0]):
-                found = (point, after.split(" ")[0])
-    return found[1] == "tmpfs"
+    """By the longest mount point above `path`; of several there, the last one, which covers the others."""
+    real = os.path.realpath(path) + "/"
+    above = [
+        mount
+        for mount in mounts.of_process("/proc/self")
+        if real.startswith(mount.mountpoint.rstrip("/") + "/")
+    ]
+    return max(reversed(above), key=lambda mount: len(mount.mountpoint)).fstype == "tmpfs"
 
 
 def share_netns_folder(path: str) -> None:

@@ -21,6 +21,7 @@ from minipod.node.console import Console
 from minipod.node.get import flag
 from minipod.node.network import skeleton
 from minipod.node.node import NODE
+from minipod.node.printers import no_printer
 from minipod.plan import frame, shell
 from minipod.plan.core import Op, Stage
 from minipod.plan.fields import field
@@ -38,9 +39,7 @@ async def plan(request: web.Request, console: Console) -> int:
     node, query = request.app[NODE], request.query
     form, back = query.get("output", ""), flag(query.get("undo"))
     if form not in ("", "json", "shell"):
-        raise status.BadQuery(
-            f'unable to match a printer suitable for the output format "{form}", allowed formats are: json,shell'
-        )
+        raise no_printer(form, ("json", "shell"))
     if back and form != "shell":
         raise status.BadQuery("--undo goes with -o shell")
     text = await apply.body(request)

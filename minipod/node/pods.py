@@ -275,7 +275,7 @@ class Pods:
         stopped, or waiting for a disk, and its containers run. But nobody knows how."""
         after = self.facts.settings.silent_after
         while True:
-            await asyncio.sleep(after / 4)
+            await asyncio.sleep(after / 2)  # waking 200 supervisors costs 0.1 s of CPU
             now = asyncio.get_running_loop().time()
             for running in list(self._running.values()):
                 if not running.asked:

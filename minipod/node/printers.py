@@ -30,14 +30,19 @@ class Look(msgspec.Struct, frozen=True):
     colours: bool = False
 
 
+def no_printer(form: str, allowed: Sequence[str]) -> BadQuery:
+    """The error for an output format that there isn't, in kubectl's words."""
+    return BadQuery(
+        f'unable to match a printer suitable for the output format "{form}", '
+        f"allowed formats are: {','.join(allowed)}"
+    )
+
+
 def split(text: str) -> tuple[str, str]:
     """Name and argument of `-o NAME=ARGUMENT`. Raises BadQuery."""
     name, _, argument = text.partition("=")
     if text and name not in FORMATS:
-        raise BadQuery(
-            f'unable to match a printer suitable for the output format "{text}", '
-            f"allowed formats are: {','.join(FORMATS)}"
-        )
+        raise no_printer(text, FORMATS)
     if name in ("custom-columns", "jsonpath", "jsonpath-as-json") and not argument:
         example = "NAME:.metadata.name" if name == "custom-columns" else "'{.metadata.name}'"
         raise BadQuery(f"template format specified but no template given: write -o {name}={example}")

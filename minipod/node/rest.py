@@ -173,7 +173,7 @@ async def attach(request: web.Request) -> web.StreamResponse:
     """POST /api/v1/namespaces/{ns}/pods/{name}/attach: likewise; with `wait`, as soon as the container runs."""
     query, pod, node = request.query, pod_of(request), request.app[NODE]
     if flag(query.get("wait")):
-        pod = await waiting.wait_running(node, pod, query.get("container") or pod.spec.containers[0].name)
+        pod = await waiting.wait_running(node, pod, query.get("container") or logs.choose(pod, "")[0])
     wish = Attach(
         container=running_container(pod, query.get("container", ""), "attach to"),
         stdin=flag(query.get("stdin")),
@@ -218,10 +218,10 @@ def upgraded(request: web.Request) -> Iterator[int]:
 
 
 def running_container(pod: Pod, name: str, act: str = "exec into") -> str:
-    """The container to act in, the first by default; raises BadRequest if it doesn't run."""
+    """The container to act in, by default the one whose logs are shown; raises BadRequest if it doesn't run."""
     spec = pod.spec
     known = [each.name for each in (*spec.containers, *spec.init_containers, *spec.ephemeral_containers)]
-    name = name or known[0]
+    name = name or logs.choose(pod, "")[0]
     if name not in known:
         raise status.BadRequest(
             f"container {name} is not valid for pod {pod.metadata.name} out of: {', '.join(known)}"

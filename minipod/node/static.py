@@ -166,9 +166,8 @@ class Static:
 
 def _text(path: str) -> str:
     """A regular file's. Raises OSError and BadManifest."""
-    fd = os.open(
-        path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-    )  # a pipe would wait for somebody who writes
+    # O_NONBLOCK: a pipe would wait for somebody who writes.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(fd, "rb") as file:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise OSError(f"{path} is not a regular file")

@@ -16,6 +16,8 @@ from minipod.node.get import flag
 from minipod.node.node import NODE, Node
 from minipod.spec.types import Pod
 
+_PT_INTERP = 3  # type of a program header (elf(5))
+
 
 async def step(request: web.Request, console: Console) -> int:
     """POST /minipod/v1/step"""
@@ -112,6 +114,3 @@ def _is_static(path: str) -> bool:
         return False
     kinds = [struct.unpack_from("<I", headers, offset)[0] for offset in range(0, len(headers), size)]
     return _PT_INTERP not in kinds
-
-
-_PT_INTERP = 3

@@ -62,7 +62,9 @@ async def top(request: web.Request, console: Console) -> int:
     """GET /minipod/v1/top"""
     node, query = request.app[NODE], request.query
     what, sort = query.get("what", "pods"), query.get("sort-by", "")
-    if what not in _HEADS or sort not in ("", "cpu", "memory"):
+    if what not in _HEADS:
+        raise status.BadQuery(f"there is no {what} to show; there are {', '.join(_HEADS)}")
+    if sort not in ("", "cpu", "memory"):
         raise status.BadQuery(f'--sort-by accepts only cpu or memory, not "{sort}"')
     pods, errors = _chosen(node, query)
     places = list(_places(node, pods))

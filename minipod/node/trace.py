@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from minipod.node import screen, status
+from minipod.node import screen
 from minipod.node.console import Console
 from minipod.node.get import flag
 from minipod.node.node import NODE
+from minipod.node.printers import no_printer
 from minipod.observe import trace as traces
 from minipod.observe import waterfall
 from minipod.observe.text import printable
@@ -21,10 +22,7 @@ async def trace(request: web.Request, console: Console) -> int:
     node, query = request.app[NODE], request.query
     form = query.get("output", "")
     if form and form not in _FORMS:
-        raise status.BadQuery(
-            f'unable to match a printer suitable for the output format "{form}", '
-            f"allowed formats are: {', '.join(_FORMS)}"
-        )
+        raise no_printer(form, _FORMS)
     pod = node.objects.pod(query.get("namespace") or "default", query.get("name", ""))
     stages = traces.spans(await node.pods.trace(pod.metadata.uid))
     if form == "json":

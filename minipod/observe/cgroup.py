@@ -159,7 +159,7 @@ def parse_pressure(text: str) -> Pressure:
 
 
 def _text(path: str) -> str:
-    """ "" for a file that isn't there: a controller that this host, or this cgroup, hasn't got."""
+    """Empty for a file that isn't there: a controller that this host, or this cgroup, hasn't got."""
     try:
         return files.read(path)
     except KernelError:

@@ -22,9 +22,7 @@ class Mount(msgspec.Struct, frozen=True):
     id: int
     parent: int
     device: str  # major:minor
-    root: (
-        str  # the directory of the file system that is mounted; for nsfs the namespace, e.g. net:[4026532288]
-    )
+    root: str  # the directory of the file system that is mounted; of nsfs the namespace, net:[4026532288]
     mountpoint: str  # as seen from the process's root
     options: str  # per mount, e.g. rw,nosuid
     propagation: str  # "" private, else e.g. "shared:4 master:2"

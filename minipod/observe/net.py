@@ -31,7 +31,7 @@ class Interface(msgspec.Struct, frozen=True):
     bridge: str = ""
 
 
-class Way(msgspec.Struct, frozen=True):
+class PodRoute(msgspec.Struct, frozen=True):
     """One route, of any table but the local one."""
 
     destination: str
@@ -69,7 +69,7 @@ class Network(msgspec.Struct, frozen=True):
     namespace: int  # inode
     host: bool
     interfaces: tuple[Interface, ...]
-    routes: tuple[Way, ...]
+    routes: tuple[PodRoute, ...]
     neighbours: tuple[Neighbour, ...]
     sockets: tuple[Socket, ...]
 
@@ -134,8 +134,8 @@ def _interface(link: "Link", addresses: Sequence["Address"], outside: dict[int, 
     )
 
 
-def _route(route: "Route", names: dict[int, str]) -> Way:
-    return Way(route.destination, route.gateway, names.get(route.index, ""), route.table)
+def _route(route: "Route", names: dict[int, str]) -> PodRoute:
+    return PodRoute(route.destination, route.gateway, names.get(route.index, ""), route.table)
 
 
 def _sockets(

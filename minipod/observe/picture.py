@@ -185,7 +185,7 @@ def _ends(page: Drawing, scene: Scene, row: Row, column: Column) -> None:
     if column.process.role == "host":
         page.rect(x, row.y + 25, room, 42, fill=PAPER, stroke=_HUES["net"][1], radius=5, line=1.2)
         page.text(x + 8, row.y + 42, f"bridge {eth0.bridge}", 11.5, bold=True, room=room - 16)
-        gateways = [way.gateway for way in network.routes if way.destination == "default"]
+        gateways = [route.gateway for route in network.routes if route.destination == "default"]
         page.text(x + 8, row.y + 58, next(iter(gateways), ""), 10.5, mono=True, fill=FAINT, room=room - 16)
         return
     lines = [

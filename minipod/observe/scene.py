@@ -11,12 +11,8 @@ from minipod.observe.svg import width
 
 # Pixels. Margins of the page and of cards, where the first card begins, height of its head.
 MARGIN, PAD, TOP, HEAD = 24.0, 12.0, 90.0, 54.0
-HOST, CABLE, PAUSE, GUTTER = (
-    190.0,
-    140.0,
-    206.0,
-    18.0,
-)  # widths: host, the veth beside it, pause, between cards
+# Widths: of the host, of the veth pair beside it, of pause, between cards.
+HOST, CABLE, PAUSE, GUTTER = 190.0, 140.0, 206.0, 18.0
 NARROW, BROAD = 150.0, 230.0  # a container's card
 ROW, NET_ROW, GAP, VOLUME = 38.0, 74.0, 8.0, 44.0  # heights
 

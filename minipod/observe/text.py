@@ -1,4 +1,4 @@
-"""Tables for a person. Pure."""
+"""Tables, sizes and texts that are fit to be shown to a person. Pure."""
 
 from collections.abc import Sequence
 

@@ -99,6 +99,8 @@ _REMOVE_CGROUP = r"""remove_cgroup() {  # one whose last process has just died i
 
 
 class Image(msgspec.Struct, frozen=True):
+    """An image of the pod, and the variable that says where its root file system is."""
+
     variable: str  # IMAGE, or IMAGE2
     name: str  # as in the manifest
     rootfs: str
@@ -124,6 +126,7 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 def log(container: str) -> str:
+    """The file that what a container writes goes into."""
     return f"{WORK}/{container}.log"
 
 
@@ -131,6 +134,7 @@ def log(container: str) -> str:
 
 
 def prologue(pod: Pod, around: Frame) -> Iterator[str]:
+    """Everything before the first stage."""
     yield "#!/bin/sh"
     yield f"# The pod {pod.metadata.namespace}/{pod.metadata.name}, as minipod would build it. As root: sh -eu FILE"
     yield "#"
@@ -224,6 +228,7 @@ def _host_paths(pod: Pod) -> Iterator[str]:
 
 
 def epilogue(around: Frame) -> Iterator[str]:
+    """What is done when the pod is built."""
     yield ""
     yield 'umount -l "$TOOLS" && rmdir "$TOOLS"'
     yield f'echo "pod {around.key} is built; its logs are $WORK/*.log"'
@@ -258,6 +263,7 @@ def _no_command(container: Container) -> Iterator[str]:
 
 
 def undo_prologue(around: Frame) -> Iterator[str]:
+    """Everything before the undo lists: the pod's processes are killed first, as they hold what these remove."""
     pod = quote(f"{around.cgroups.v2}/{CGROUP}")
     yield "#!/bin/sh"
     yield f"# The way back from the script that builds {around.key}. As root: sh -eu FILE, with the same variables"
@@ -274,6 +280,7 @@ def undo_prologue(around: Frame) -> Iterator[str]:
 
 
 def undo_epilogue(around: Frame) -> Iterator[str]:
+    """What no undo list has: the working folder, and what a script made for more than one pod."""
     yield '! mountpoint -q "$WORK/tools" || umount -l "$WORK/tools"'
     yield 'rm -rf --one-file-system "$WORK"'
     for path in reversed(around.cgroup_parents):

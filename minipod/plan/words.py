@@ -5,7 +5,8 @@ _SPECIAL = str.maketrans({character: f"\\{character}" for character in '\\"$`'})
 
 
 def variable(name: str) -> str:
-    """What stands for $NAME in a text for quote(). No text of a manifest can look like it: there, NUL is refused."""
+    """What stands for $NAME in a text for quote(). No text of a manifest can look like it: there, NUL is refused
+    (spec/decode.py). What an image says is no command either: see quote."""
     return f"\0{name}\0"
 
 
@@ -14,6 +15,8 @@ def quote(text: str) -> str:
     if "\0" not in text:
         return text if text and _SAFE.issuperset(text) else "'" + text.replace("'", "'\\''") + "'"
     pieces = text.split("\0")
+    if len(pieces) % 2 == 0 or not all(name.isascii() and name.isidentifier() for name in pieces[1::2]):
+        return quote("".join(pieces))  # an image's, which may say anything
     for index, piece in enumerate(pieces):
         if index % 2 == 0:
             pieces[index] = piece.translate(_SPECIAL)

@@ -49,10 +49,8 @@ class Connecting:
         self._loop, self._port, self._client = runtime.loop, port, client
         self._left: list[tuple[str, socket.socket]] = []
         self._refusals: list[str] = []
-        for (
-            family,
-            where,
-        ) in _LOCALHOST:  # both now: the sandbox may be gone by the time the first one is refused
+        # Both now: the sandbox may be gone by the time the first one is refused.
+        for family, where in _LOCALHOST:
             try:
                 self._left.append((where, socket_inside(sandbox.pidfd, family)))
             except OSError as error:  # a kernel without IPv6

@@ -13,9 +13,8 @@ from minipod.plan.core import Stage
 # Stages that are kept: how the pod came to be, and what was done last. (A pod can restart for ever.)
 _FIRST, _LATEST = 64, 32
 
-Times = tuple[
-    tuple[int, int, int], ...
-]  # index of the operation, start and duration in ns of CLOCK_MONOTONIC
+# Of each operation: its index, start and duration in ns of CLOCK_MONOTONIC.
+Times = tuple[tuple[int, int, int], ...]
 
 
 class _Ran(msgspec.Struct, frozen=True):

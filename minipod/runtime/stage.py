@@ -1,4 +1,4 @@
-"""Running a stage: in this process, in a child, or in the netlink worker.
+"""Running a stage in a child. (Stages runs it wherever it belongs: runtime/stages.py.)
 
 A child reports to the supervisor over a packet socket that closes when it execs:
 
@@ -14,6 +14,7 @@ A child reports to the supervisor over a packet socket that closes when it execs
 
 import gc
 import os
+import select
 import signal
 import time
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from minipod.plan.core import Context, Stage, execute
 from minipod.plan.ops.namespaces import Fork
 
 GO = b"go"
+_LOOK = 500  # ms without a word, after which it is looked whether the child was stopped
 
 
 class Forked(Message, frozen=True):
@@ -145,6 +147,10 @@ class Child:
 
     def _hear(self) -> bool:
         """Take one message; False when the channel is closed: it has exec'ed, or is dead."""
+        waiting = select.poll()
+        waiting.register(self._channel.fileno(), select.POLLIN)
+        while not waiting.poll(_LOOK):
+            self._kill_stopped()
         packet, fds = self._channel.recv()
         if not packet:
             return False
@@ -168,6 +174,14 @@ class Child:
             case Broken():
                 self._broken = message
         return True
+
+    def _kill_stopped(self) -> None:
+        """Whoever is in a PID namespace that the child has joined may send it SIGSTOP: we would wait for ever."""
+        try:
+            if os.waitid(os.P_PID, self._ran.pid, os.WSTOPPED | os.WNOHANG):
+                os.kill(self._ran.pid, signal.SIGKILL)
+        except ChildProcessError:
+            pass  # it has ended, and what it said is still to be heard
 
     def _stop(self, index: int, wait: Wait) -> None:
         """It waits for an answer, and so do we."""

@@ -181,6 +181,9 @@ class _Reader:
     def value(self, item: Any, kind: str, path: str, quiet: bool) -> Any:
         """A value of any type of the table's."""
         if kind == "string" and type(item) is str:
+            if "\0" in item:  # ends a text for the kernel
+                self.problems.append((path, "Invalid value: must not contain NUL"))
+                return ""
             return item
         if kind.startswith("[]"):
             if type(item) is not list:

@@ -265,7 +265,7 @@ class _Builder:
         return values
 
     def _key(self, event: Event) -> str:
-        key = self.build(event)
+        key = self.build(event) if isinstance(event, ScalarEvent | AliasEvent) else None
         if isinstance(key, str):
             return key
         if isinstance(key, bool):

@@ -104,8 +104,7 @@ class Engine:
 
     def delete(self, grace: float | None) -> None:
         if grace is None:
-            given = self.pod.spec.termination_grace_period_seconds
-            grace = 30.0 if given is None else float(given)
+            grace = float(lifecycle.grace_of(self.pod))
         self.record(observed.DeletionRequested(at=time.time(), grace=grace))
         self.runtime.breakpoint.give_up("the pod is to be deleted", for_good=True)
         self.step()

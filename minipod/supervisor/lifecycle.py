@@ -43,12 +43,10 @@ SANDBOX_RETRY_FIRST, SANDBOX_RETRY_MAX = 1.0, 10.0
 GRACE_MIN = 2.0  # what a container is always given between SIGTERM and SIGKILL (minimumGracePeriodInSeconds)
 GRACE_DEFAULT = 30.0
 EVICTION_GRACE = 1.0  # of a pod that takes too much of the disk (immediateEvictionGracePeriodSeconds)
-SHUTDOWN_GRACE = (
-    30.0  # at most, however long a pod's own is: less than TimeoutStopSec= of minipod-pods.service
-)
-SAME_END = (
-    0.5  # seconds: an end that is earlier by less isn't worth another request (carrying one out takes time)
-)
+# At most, however long a pod's own is: less than TimeoutStopSec= of minipod-pods.service.
+SHUTDOWN_GRACE = 30.0
+# An end that is earlier by less isn't worth another request: carrying one out takes time.
+SAME_END = 0.5
 PULL_FAILURES = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable")
 
 # --- actions -----------------------------------------------------------------------------------------------------

@@ -23,15 +23,18 @@ def watch(pod: Pod, facts: NodeFacts, loop: Loop, exceeded: Callable[[str], None
     interval = _INTERVAL * facts.settings.backoff_scale
 
     def begin() -> None:
-        go_on(_rounds())
+        go_on(count())
 
     def go_on(rounds: Iterator[str]) -> None:
         said = next(rounds, None)
         if said:
             exceeded(said)
-        loop.call_later(*((interval, begin) if said is None else (0, lambda: go_on(rounds))))
+        if said is None:
+            loop.call_later(interval, begin)
+        else:
+            loop.call_later(0, lambda: go_on(rounds))
 
-    def _rounds() -> Iterator[str]:
+    def count() -> Iterator[str]:
         """A sentence for each volume that is too large, and "" in between."""
         for name, (path, size, text) in volumes.items():
             total = 0

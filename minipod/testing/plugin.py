@@ -1,6 +1,6 @@
-"""pytest's fixtures: `minipod_node`, `pod`, `module_pod`. pytest loads this module in every run, so it imports nothing.
+"""pytest's fixtures: `minipod_node`, `pod`, `module_pod`. Every run of pytest loads this; it imports nothing of ours.
 
-def test_the_pods_loopback_is_up(pod):
+def test_the_hostname_is_the_pods(pod):
     web = pod("web.yaml")
     assert web["app"].run(socket.gethostname) == "web"
 """

@@ -135,7 +135,9 @@ def test_a_shell_of_ones_own(node, terminal):
 
 
 def test_a_containers_terminal_is_resized_with_ours(terminal):
-    script = "trap 'stty size; exit 5' WINCH; echo ready; while :; do sleep 0.01; done"
+    # Attaching gives the terminal its first size, which may come after "ready", too.
+    resized = "[ \"$(stty size)\" = '40 120' ] && stty size && exit 5"
+    script = f"changed() {{ {resized}; }}; trap changed WINCH; echo ready; while :; do sleep 0.01; done"
     words = ["run", "size", "--image=busybox", "-it", "--rm", "--restart=Never", "--", "sh", "-c", script]
     shell = terminal(*words)
     shell.read_until("ready")

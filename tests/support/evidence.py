@@ -109,13 +109,14 @@ def _sections(text: str) -> dict[str, list[str]]:
 
 
 def _container(said: dict[str, list[str]]) -> dict[str, Any]:
-    """Without what is another one for each pod: hardware addresses, and the link-local ones made of them."""
-    chosen = re.compile(r"fe80::[0-9a-f:]+|link/ether \S+|eth0@if\d+|cgroup:\[\d+\]")
+    """Without what is another one for each pod: hardware addresses, and the link-local ones made of them, which are
+    tentative for a moment."""
+    chosen = re.compile(r"fe80::[0-9a-f:]+|link/ether \S+|eth0@if\d+|cgroup:\[\d+\]| tentative")
     return {
         **{name: lines for name, lines in said.items() if name != "namespaces"},
         "credentials": CREDENTIALS.findall("\n".join(said["credentials"])),
         "mounts": [_mount(each) for each in mounts.parse("\n".join(said["mounts"]))],
-        "network": [chosen.sub("...", line) for line in said["network"]],
+        "network": [chosen.sub("", line) for line in said["network"]],
         "environment": sorted(said["environment"]),
     }
 

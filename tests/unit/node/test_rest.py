@@ -205,6 +205,19 @@ def test_an_exec_that_cant_be_is_an_ordinary_error(in_world, query, message):
     in_world(test)
 
 
+def test_without_a_name_the_container_of_the_annotation_is_meant(in_world):
+    marked = manifest("web")
+    marked["metadata"]["annotations"] = {"kubectl.kubernetes.io/default-container": "side"}
+    marked["spec"]["containers"].append({"name": "side", "image": "busybox"})
+
+    async def test(it):
+        await it.client.apply(marked)
+        _, status = await asyncio.to_thread(refusal, ask_to_exec(it.node.layout.socket, command="ls"))
+        assert status["message"] == 'container "side" in pod "web" isn\'t running: it is waiting'
+
+    in_world(test)
+
+
 def test_the_socket_is_roots_alone(in_world):
     async def test(it):
         assert os.stat(it.node.layout.socket).st_mode & 0o777 == 0o600

@@ -80,7 +80,7 @@ def test_it_is_there_for_programs(trace, output, key):
 
 def test_an_unknown_format_is_refused(trace):
     answer = trace(DONE, output="yaml")
-    assert (answer.code, "allowed formats are: chrome, json, svg" in answer.err) == (1, True)
+    assert (answer.code, "allowed formats are: chrome,json,svg" in answer.err) == (1, True)
 
 
 def test_a_pod_of_which_nothing_is_known_has_an_empty_trace(trace):

@@ -8,7 +8,7 @@ import pytest
 from minipod.kernel.process import NAMESPACES
 from minipod.observe.context import Namespace, Observation, Process, View, Volume
 from minipod.observe.members import Holder
-from minipod.observe.net import Interface, Network, Socket, Way
+from minipod.observe.net import Interface, Network, PodRoute, Socket
 from minipod.observe.picture import draw
 from tests.support.drawing import overlapping, sticking_out, words
 
@@ -51,7 +51,7 @@ def network(*ports: tuple[str, str]) -> Network:
         POD["net"].inode,
         False,
         (Interface(1, "lo", "", True, "", 65536, ("127.0.0.1/8",)), eth0),
-        (Way("default", "10.244.0.1", "eth0", 254),),
+        (PodRoute("default", "10.244.0.1", "eth0", 254),),
         (),
         tuple(Socket("tcp", "LISTEN", local, "", 0, 128, 0, 1, (holder,)) for local, holder in holders),
     )

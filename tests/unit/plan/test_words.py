@@ -37,6 +37,14 @@ def test_what_a_shell_would_expand_it_does_not(text):
     assert echoed(quote(text), HOME="/root") == f"{text}|"
 
 
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("\0x$(echo no)\0", "x$(echo no)"), ("\0`echo no`", "`echo no`"), (f"{variable('A')}/\0b", "A/b")],
+)
+def test_an_image_that_says_nul_names_no_variable_and_no_command(text, word):
+    assert echoed(quote(text)) == f"{word}|"
+
+
 def test_a_plain_word_needs_no_quotes():
     assert quote("/sys/fs/cgroup/cpu,cpuacct/a-b_c.d:e@f=1%+") == "/sys/fs/cgroup/cpu,cpuacct/a-b_c.d:e@f=1%+"
 

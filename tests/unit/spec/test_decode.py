@@ -280,3 +280,11 @@ def test_a_list_is_the_objects_in_it_and_anything_else_is_itself():
     assert items(pod()) == [pod()]
     with pytest.raises(BadManifest, match=r"pod\.yaml: items: Invalid type: expected array of objects"):
         items({"kind": "List", "items": [1]}, "pod.yaml")
+
+
+def test_no_text_holds_a_nul_which_ends_texts_for_the_kernel():
+    manifest = pod(container={"command": ["sh", "\0x"]}, volumes=[{"name": "v", "hostPath": {"path": "/\0"}}])
+    assert wrong(manifest) == [
+        ("spec.containers[0].command[1]", "Invalid value: must not contain NUL"),
+        ("spec.volumes[0].hostPath.path", "Invalid value: must not contain NUL"),
+    ]

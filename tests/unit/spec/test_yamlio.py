@@ -207,6 +207,7 @@ def test_a_tab_as_indentation_is_refused_with_what_to_do():
         ("a: !!binary '*'", "pod.yaml:1: !!binary value contains invalid base64 data"),
         ("~: 1", "pod.yaml:1: a key must be text, a number or a boolean"),
         ("[1]: 1", "pod.yaml:1: a key must be text, a number or a boolean"),
+        ("{" * 5000, "pod.yaml:1: a key must be text, a number or a boolean"),
         ("a: *b", "pod.yaml:1: unknown anchor 'b' referenced"),
         ("a: &b [*b]", "pod.yaml:1: unknown anchor 'b' referenced, or its value contains itself (in a[0])"),
         ("<<: 1", "pod.yaml:1: map merge requires map or sequence of maps as the value"),
