@@ -75,7 +75,8 @@ def _offer(wanted: str, words: list[str], before: list[str]) -> list[str]:
         names = [name for item in _get("/minipod/v1/images").get("items", []) for name in item["names"]]
         return [name.removeprefix("docker.io/").removeprefix("library/") for name in names]
     if wanted == "container":
-        return _containers(words[0].rpartition("/")[2], before) if words else []
+        pod = next((word.partition(":")[0] for word in words if ":" in word), words[0] if words else "")  # cp
+        return _containers(pod.rpartition("/")[2], before) if pod else []
     if wanted == "verb":
         return [verb for group in VERBS.values() for verb in group]
     return wanted.split("|") if "|" in wanted or wanted == "json" else []  # nothing: the shell offers files
@@ -85,7 +86,7 @@ def _namespace(before: list[str]) -> str:
     for flag, value in pairwise([*before, ""]):
         if flag in ("-n", "--namespace"):
             return value
-        if flag.startswith(("--namespace=", "-n")):
+        if flag.startswith(("--namespace=", "-n")):  # or -nNAME
             return flag.partition("=")[2] or flag[2:]
     return "default"
 

@@ -52,7 +52,7 @@ MNT_FORCE = 0x1
 MNT_DETACH = 0x2
 UMOUNT_NOFOLLOW = 0x8
 
-# open_tree(2), move_mount(2), mount_setattr(2), fsmount(2)
+# open_tree(2), move_mount(2), mount_setattr(2)
 AT_FDCWD = -100
 AT_SYMLINK_NOFOLLOW = 0x100
 AT_EMPTY_PATH = 0x1000
@@ -78,13 +78,9 @@ RESOLVE_IN_ROOT = 0x10
 _SYS_CLONE3 = 435
 _SYS_OPENAT2 = 437
 _SYS_BPF = 321 if os.uname().machine == "x86_64" else 280  # 280: arm64, riscv64 (asm-generic)
-_FSCONFIG_SET_FLAG = 0
-_FSCONFIG_SET_STRING = 1
-_FSCONFIG_CMD_CREATE = 6
 _LINUX_CAPABILITY_VERSION_3 = 0x20080522
 _PR_CAPBSET_DROP = 24
 _PR_GET_TID_ADDRESS = 40
-_CLOEXEC = 1  # FSOPEN_CLOEXEC and FSMOUNT_CLOEXEC
 
 _libc = ctypes.CDLL(None, use_errno=True)
 # PyDLL keeps the interpreter lock: clone3 returns in two processes, and only one of them could take it back.
@@ -117,9 +113,6 @@ _pivot_root = _prototype("pivot_root", _str, _str)
 _open_tree = _prototype("open_tree", _int, _str, ctypes.c_uint)
 _move_mount = _prototype("move_mount", _int, _str, _int, _str, ctypes.c_uint)
 _mount_setattr = _prototype("mount_setattr", _int, _str, ctypes.c_uint, _ptr, _size)
-_fsopen = _prototype("fsopen", _str, ctypes.c_uint)
-_fsconfig = _prototype("fsconfig", _int, ctypes.c_uint, _str, _str, _int)
-_fsmount = _prototype("fsmount", _int, ctypes.c_uint, ctypes.c_uint)
 _openat2 = _prototype("syscall", ctypes.c_long, _int, _str, _ptr, _size)
 _bpf = _prototype("syscall", ctypes.c_long, _int, _ptr, ctypes.c_uint)
 _close_range = _prototype("close_range", ctypes.c_uint, ctypes.c_uint, _int)
@@ -237,42 +230,6 @@ def detached_copy(path: str) -> int:
         os.close(fd)
         raise
     return fd
-
-
-def fsopen(fstype: str) -> int:
-    """A descriptor to configure a new file system with."""
-    return _check(_fsopen(os.fsencode(fstype), _CLOEXEC), "fsopen", fstype)
-
-
-def fsconfig_set(fd: int, key: str, value: str | None = None) -> None:
-    """Set one option of the file system being made; `None` for an option without a value."""
-    command = _FSCONFIG_SET_FLAG if value is None else _FSCONFIG_SET_STRING
-    result = _fsconfig(fd, command, os.fsencode(key), None if value is None else os.fsencode(value), 0)
-    if result < 0:
-        _check(result, "fsconfig", key if value is None else f"{key}={value}", _fs_message(fd))
-
-
-def fsconfig_create(fd: int) -> None:
-    """Create the file system that has been configured; what the kernel says about a refusal is in the error's hint."""
-    result = _fsconfig(fd, _FSCONFIG_CMD_CREATE, None, None, 0)
-    if result < 0:
-        _check(result, "fsconfig", "create", _fs_message(fd))
-
-
-def fsmount(fd: int, attributes: int = 0) -> int:
-    """A descriptor of a detached mount of that file system with MOUNT_ATTR_*: attach it with move_mount."""
-    return _check(_fsmount(fd, _CLOEXEC, attributes), "fsmount", f"descriptor {fd}")
-
-
-def _fs_message(fd: int) -> str:
-    """What the file system says about the failure (fsopen(2): read from the descriptor), errno kept."""
-    number = ctypes.get_errno()
-    try:
-        message = os.fsdecode(os.read(fd, 4096)).strip()
-    except OSError:
-        message = ""
-    ctypes.set_errno(number)
-    return message
 
 
 # --- files -----------------------------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from minipod.errors import MinipodError
 from minipod.node import rest, status
 from minipod.node.console import Console
 from minipod.node.delete import end_pod
-from minipod.node.get import flag
 from minipod.node.node import NODE, Node
+from minipod.node.query import flag
 
 
 async def node_status(request: web.Request) -> web.Response:

@@ -16,9 +16,9 @@ from minipod.api.messages import Door, Settings
 from minipod.errors import BadManifest, Invalid, MinipodError
 from minipod.node import breakpoints, mirror, status
 from minipod.node.console import Console
-from minipod.node.get import flag
 from minipod.node.manifests import items, split
 from minipod.node.node import NODE, Node
+from minipod.node.query import flag
 from minipod.node.waiting import wait_started
 from minipod.spec.decode import Decoded
 from minipod.spec.types import Pod, PodSpec

@@ -8,10 +8,10 @@ from aiohttp import web
 from minipod.errors import BadManifest, MinipodError, NotFound
 from minipod.node import selector, status
 from minipod.node.console import Console
-from minipod.node.get import flag
 from minipod.node.manifests import items, read_sources
 from minipod.node.mirror import is_mirror
 from minipod.node.node import NODE, Node
+from minipod.node.query import flag, number
 from minipod.spec.types import Pod
 
 _DEFAULT_GRACE = 30
@@ -92,15 +92,6 @@ def _chosen(node: Node, query: Mapping[str, str], namespace: str) -> list[_Targe
     where = "" if flag(query.get("all-namespaces")) else namespace
     listed = [pod.metadata for pod in node.objects.list_pods(where) if matches(pod.metadata.labels)]
     return [_Target(meta.namespace, meta.name) for meta in listed]
-
-
-def number(text: str | None, name: str) -> int | None:
-    """A whole number of a query string, not negative; None if it isn't there."""
-    if not text:
-        return None
-    if not text.isascii() or not text.isdigit():
-        raise status.BadQuery(f'{name} must be a whole number, not "{text}"')
-    return int(text)
 
 
 def _explain(error: MinipodError, target: _Target) -> str:

@@ -15,8 +15,8 @@ from minipod.errors import MinipodError
 from minipod.node import screen, selector, status
 from minipod.node.console import Console
 from minipod.node.describe_parts import NONE, Lines, Value, containers, date, optional, seccomp, source
-from minipod.node.get import flag
 from minipod.node.node import NODE, Node
+from minipod.node.query import flag
 from minipod.node.tables import age, event_age
 from minipod.spec.qos import qos_class
 from minipod.spec.types import Event, Pod

@@ -11,6 +11,7 @@ from minipod.node import printers, selector, status, tables
 from minipod.node.console import Console
 from minipod.node.hub import AnyObject, Change
 from minipod.node.node import NODE, Node
+from minipod.node.query import flag, number
 from minipod.spec.types import Event, Pod
 
 _KINDS = {
@@ -67,7 +68,7 @@ class Query(msgspec.Struct, frozen=True):
             labels=flag(query.get("labels")),
             look=printers.Look(
                 headers=not flag(query.get("no-headers")),
-                width=int(query.get("width") or 0),
+                width=number(query.get("width"), "width") or 0,
                 colours=flag(query.get("colour")),
             ),
         )
@@ -75,11 +76,6 @@ class Query(msgspec.Struct, frozen=True):
     @property
     def wide(self) -> bool:
         return self.output == "wide"
-
-
-def flag(text: str | None) -> bool:
-    """A boolean of a query string."""
-    return (text or "").lower() in ("1", "true", "yes")
 
 
 async def get(request: web.Request, console: Console) -> int:

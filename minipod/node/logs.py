@@ -9,10 +9,9 @@ from aiohttp import web
 
 from minipod.node import status
 from minipod.node.console import Console
-from minipod.node.delete import number
-from minipod.node.get import flag
 from minipod.node.hub import Change, Watch
 from minipod.node.node import NODE, Node
+from minipod.node.query import flag, number
 from minipod.runtime.logs import LogReader
 from minipod.spec.types import ContainerStatus, Pod
 

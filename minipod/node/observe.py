@@ -7,9 +7,9 @@ from aiohttp import web
 
 from minipod.node import status
 from minipod.node.console import Console
-from minipod.node.get import flag
 from minipod.node.node import NODE, Node
 from minipod.node.printers import no_printer
+from minipod.node.query import flag, number
 from minipod.observe import compare, picture, render, report
 from minipod.observe.context import Observation
 from minipod.observe.net import Network
@@ -59,7 +59,7 @@ class Wish(msgspec.Struct, frozen=True):
             output=output,
             watch=flag(query.get("watch")),
             redraw=bool(query.get("height")),
-            width=int(query.get("width") or _WIDE),
+            width=number(query.get("width"), "width") or _WIDE,
             height=int(query.get("height") or 0),
         )
 

@@ -18,10 +18,10 @@ from minipod.names import Layout
 from minipod.node import apply, status
 from minipod.node.build import Ids, parts
 from minipod.node.console import Console
-from minipod.node.get import flag
 from minipod.node.network import skeleton
 from minipod.node.node import NODE
 from minipod.node.printers import no_printer
+from minipod.node.query import flag
 from minipod.plan import frame, shell
 from minipod.plan.core import Op, Stage
 from minipod.plan.fields import field

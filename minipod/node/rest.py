@@ -12,10 +12,10 @@ from minipod import __version__
 from minipod.api.messages import Attach, Exec, PortForward
 from minipod.errors import BadManifest, MinipodError
 from minipod.node import apply, logs, mirror, selector, status, waiting
-from minipod.node.delete import delete_pod, number
-from minipod.node.get import flag
+from minipod.node.delete import delete_pod
 from minipod.node.hub import AnyObject, Change
 from minipod.node.node import NODE
+from minipod.node.query import flag, number
 from minipod.spec.types import ContainerStatus, Event, Pod
 
 

@@ -28,6 +28,12 @@ def paint(text: str, colour: int) -> str:
     return f"\x1b[{colour}m{text}\x1b[0m" if colour else text
 
 
+def escaped(text: str) -> str:
+    """What a container has said, without its commands to a terminal: as kubectl shows it (WriteEscaped of
+    cli-runtime/pkg/printers/terminal.go, CVE-2021-25743)."""
+    return text.replace("\x1b", "^[").replace("\r", "\\r")
+
+
 class Table:
     """Rows printed as they come: the head once, no column ever narrower than before.
 
@@ -50,6 +56,7 @@ class Table:
 
     def text(self, rows: Sequence[Sequence[str]]) -> str:
         """Lines for `rows`, after the head if these are the first."""
+        rows = [[*map(escaped, row)] for row in rows]
         for row in rows:
             self._widths = [max(width, len(cell)) for width, cell in zip(self._widths, row, strict=True)]
         widths = fit(self._widths, self._width, self._head) if self._width else self._widths
@@ -92,7 +99,7 @@ def fit(widths: Sequence[int], room: int, head: Sequence[str]) -> list[int]:
 
 def tabbed(lines: Sequence[str], padding: int = 2) -> list[str]:
     """Cells ended by tabs, aligned as Go's text/tabwriter does: a column is as wide as its cells on adjacent lines."""
-    rows = [line.split("\t") for line in lines]
+    rows = [escaped(line).split("\t") for line in lines]
     _align(rows, 0, 0, len(rows), padding)
     return ["".join(row) for row in rows]
 

@@ -11,9 +11,8 @@ from minipod.errors import Conflict, MinipodError
 from minipod.image import store
 from minipod.node import breakpoints, rest
 from minipod.node.console import Console
-from minipod.node.delete import number
-from minipod.node.get import flag
 from minipod.node.node import NODE, Node
+from minipod.node.query import flag, number
 from minipod.spec.types import Pod
 
 _PT_INTERP = 3  # type of a program header (elf(5))

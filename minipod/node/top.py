@@ -17,8 +17,8 @@ from minipod.errors import KernelError, MinipodError
 from minipod.kernel import cgroups, files
 from minipod.node import selector, status
 from minipod.node.console import Console
-from minipod.node.get import flag
 from minipod.node.node import NODE, Node
+from minipod.node.query import flag, number
 from minipod.node.screen import Table
 from minipod.spec.qos import qos_class
 from minipod.spec.types import Pod
@@ -194,7 +194,9 @@ def _sums(used: dict[Key, Used]) -> dict[Key, Used]:
 def _print(console: Console, what: str, used: dict[Key, Used], query: Mapping[str, str]) -> None:
     everywhere = flag(query.get("all"))
     head = ("NAMESPACE", *_HEADS[what]) if everywhere else _HEADS[what]
-    table = Table(head, headers=not flag(query.get("no-headers")), width=int(query.get("width") or 0))
+    table = Table(
+        head, headers=not flag(query.get("no-headers")), width=number(query.get("width"), "width") or 0
+    )
     rows = []
     for (place, process), (cpu, memory) in used.items():
         names = [place.pod] if what == "pods" else [place.pod, place.container]

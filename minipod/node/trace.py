@@ -7,9 +7,9 @@ from aiohttp import web
 
 from minipod.node import screen
 from minipod.node.console import Console
-from minipod.node.get import flag
 from minipod.node.node import NODE
 from minipod.node.printers import no_printer
+from minipod.node.query import flag, number
 from minipod.observe import trace as traces
 from minipod.observe import waterfall
 from minipod.observe.text import printable
@@ -33,7 +33,7 @@ async def trace(request: web.Request, console: Console) -> int:
         title = f"How pod {pod.metadata.namespace}/{pod.metadata.name} was made"
         console.out(await asyncio.to_thread(waterfall.draw, title, stages))
     else:
-        _print(console, stages, int(query.get("width") or 0), flag(query.get("colour")))
+        _print(console, stages, number(query.get("width"), "width") or 0, flag(query.get("colour")))
     return 0
 
 

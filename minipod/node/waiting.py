@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from minipod.errors import NotFound
+from minipod.node import screen
 from minipod.node.console import Console
 from minipod.node.hub import Watch
 from minipod.node.logs import find_status
@@ -112,7 +113,7 @@ def why_not(pod: Pod, awaited: str = "") -> str:
     for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):
         terminated = status.state.terminated
         if terminated and terminated.exit_code:
-            more = f": {terminated.message.strip()}" if terminated.message else ""
+            more = f": {screen.escaped(terminated.message.strip())}" if terminated.message else ""
             return f'has ended: container "{status.name}" {terminated.reason}, exit code {terminated.exit_code}{more}'
     return f"has ended: {pod.status.reason or pod.status.phase}" + (
         f": {pod.status.message}" if pod.status.message else ""

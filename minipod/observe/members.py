@@ -133,7 +133,8 @@ def attached_segments(pid: int) -> Iterator[int]:
 
 def _mappings(pid: int) -> Iterator[tuple[str, str, str]]:
     """(device, inode, path) of each part of a process's memory that is a file's. See proc_pid_maps(5)."""
-    for line in files.read(f"/proc/{pid}/maps").splitlines():
+    # Not splitlines(): a name may hold any other line's end.
+    for line in filter(None, files.read(f"/proc/{pid}/maps").split("\n")):
         _, _, _, device, inode, *path = line.split(maxsplit=5)
         if path and path[0].startswith("/"):  # the first System V segment has inode 0
             yield device, inode, path[0]

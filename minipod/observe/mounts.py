@@ -57,12 +57,12 @@ class Place(msgspec.Struct, frozen=True):
 
 def parse(text: str) -> list[Mount]:
     """Every mount in `text`, in the kernel's order."""
-    return [_line(line) for line in text.splitlines()]
+    return [_line(line) for line in filter(None, text.split("\n"))]  # a name may hold any other line's end
 
 
 def of_process(proc: str) -> list[Mount]:
     """The mounts that the process behind `proc` (a directory such as /proc/42) sees. Raises OSError when it is gone."""
-    with open(f"{proc}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+    with open(f"{proc}/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         return parse(file.read())
 
 

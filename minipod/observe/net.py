@@ -100,7 +100,7 @@ def _network(
     host: "Netlink",
 ) -> Network:
     links, addresses = netlink.links(), netlink.addresses()
-    names = {link.index: link.name for link in links}
+    names = {link.index: printable(link.name) for link in links}
     is_host = inode == os.stat("/proc/self/ns/net").st_ino
     outside = {} if is_host else {link.index: link for link in host.links()}
     return Network(
@@ -123,7 +123,7 @@ def _interface(link: "Link", addresses: Sequence["Address"], outside: dict[int, 
     bridge = outside.get(other.master) if other else None
     return Interface(
         index=link.index,
-        name=link.name,
+        name=printable(link.name),
         kind=link.kind,
         up=link.up,
         mac=link.mac,

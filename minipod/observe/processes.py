@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from minipod.errors import KernelError
-from minipod.kernel import files, process
+from minipod.kernel import process
 from minipod.observe.members import Member
 from minipod.observe.text import Row, printable, size, table
+
+_LONGEST = 4096  # bytes of a command: what a thousand children share is read a thousand times
 
 
 class PodProcess(msgspec.Struct, frozen=True):
@@ -51,8 +53,9 @@ def _process(pid: int, container: str) -> PodProcess | None:
     """None if it has ended."""
     try:
         status = process.status(pid)
-        arguments = files.read(f"/proc/{pid}/cmdline").rstrip("\0").split("\0")
-    except KernelError:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            arguments = file.read(_LONGEST).rstrip(b"\0").replace(b"\0", b" ")
+    except (KernelError, OSError):
         return None
     try:
         namespace = os.stat(f"/proc/{pid}/ns/pid").st_ino
@@ -68,7 +71,7 @@ def _process(pid: int, container: str) -> PodProcess | None:
         uid=int(status["Uid"].split()[1]),
         threads=int(status["Threads"]),
         memory=int(status.get("VmRSS", "0").split()[0]) << 10,
-        command=printable(" ".join(arguments)) or f"[{status['Name']}]",
+        command=printable(arguments.decode(errors="replace") or f"[{status['Name']}]"),
     )
 
 

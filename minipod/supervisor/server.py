@@ -78,12 +78,8 @@ class Server:
                 if not isinstance(request, _ALWAYS):
                     self._runtime.breakpoint.refuse()
                 self._answer(request, reply)
-        except (
-            MinipodError,
-            OSError,
-            msgspec.MsgspecError,
-            IndexError,
-        ) as error:  # IndexError: no descriptor came
+        # IndexError: no descriptor came.
+        except (MinipodError, OSError, msgspec.MsgspecError, IndexError) as error:
             reply(m.Failed(str(error), type(error).__name__))
         finally:
             for fd in fds:

@@ -97,26 +97,6 @@ def test_pivot_root_into_no_mount_point_has_a_hint(tmp_path):
         syscalls.pivot_root(str(tmp_path), str(tmp_path))
 
 
-def test_a_file_system_is_made_detached_and_then_attached(tmp_path):
-    context = syscalls.fsopen("tmpfs")
-    syscalls.fsconfig_set(context, "size", "1m")
-    syscalls.fsconfig_create(context)
-    tree = syscalls.fsmount(context, syscalls.MOUNT_ATTR_NOEXEC)
-    assert str(tmp_path) not in mount_points()
-    syscalls.move_mount(tree, "", syscalls.AT_FDCWD, str(tmp_path), syscalls.MOVE_MOUNT_F_EMPTY_PATH)
-    line = next(line for line in files.read("/proc/self/mountinfo").splitlines() if str(tmp_path) in line)
-    assert "noexec" in line.split()[5]
-    os.close(context)
-    os.close(tree)
-
-
-def test_a_refused_option_is_explained_in_the_kernels_words():
-    context = syscalls.fsopen("tmpfs")
-    with pytest.raises(KernelError, match=r"fsconfig colour=red: .*Unknown parameter 'colour'"):
-        syscalls.fsconfig_set(context, "colour", "red")
-    os.close(context)
-
-
 def test_a_cloned_tree_is_made_read_only_without_touching_the_original(folder, tmp_path_factory):
     elsewhere = str(tmp_path_factory.mktemp("elsewhere"))
     tree = syscalls.open_tree(syscalls.AT_FDCWD, folder, syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE)

@@ -1,11 +1,12 @@
 """Whose a process is, and the tree of a pod's processes, compared with cgroupfs and /proc."""
 
+import mmap
 import os
 import subprocess
 
 import pytest
 
-from minipod.kernel import cgroups, syscalls
+from minipod.kernel import cgroups, process, syscalls
 from minipod.observe import members, processes
 from minipod.observe.members import Member
 from tests.kernel.child import resident
@@ -113,6 +114,40 @@ def test_an_escape_sequence_in_a_command_does_not_reach_the_terminal():
         text = processes.as_text(processes.look([Member("app", red.pid, "", (red.pid,))]), 200)
     assert "[31m" in text
     assert "\x1b" not in text
+
+
+def test_an_escape_sequence_in_a_name_does_not_reach_the_terminal_either(start):
+    """Who has taken its arguments away is told by its name, which prctl(2) sets."""
+
+    def rename() -> None:
+        with open("/proc/self/comm", "wb") as file:
+            file.write(b"\x1b[31m\xff")
+        process.set_title("")
+
+    pid = start(rename)
+    *_, found = processes.look([Member("app", pid, "", (pid,))])
+    assert found.command == "[\ufffd[31m\ufffd]"
+
+
+def test_of_a_long_command_only_the_beginning_is_read():
+    with subprocess.Popen(["sleep", "1000", *["0" * 100_000] * 10]) as sleeping:
+        try:
+            *_, found = processes.look([Member("app", sleeping.pid, "", (sleeping.pid,))])
+        finally:
+            sleeping.kill()
+    assert found.command.startswith("sleep 1000 000")
+    assert len(found.command) == 4096
+
+
+def test_a_file_in_memory_may_have_a_name_with_the_end_of_a_line(start, tmp_path):
+    path = tmp_path / "one\rtwo\x1cthree\u2028"
+    path.write_text("x")
+
+    def mapped() -> mmap.mmap:
+        with path.open("r+b") as file:
+            return mmap.mmap(file.fileno(), 1)
+
+    assert (path.stat().st_dev, path.stat().st_ino) in members.mapped_files(start(mapped))
 
 
 @pytest.mark.parametrize("width", [40, 80])

@@ -120,3 +120,10 @@ def test_a_person_reads_a_line_for_each_mount(member, volume):
 
 def test_somebody_who_has_ended_has_nothing_mounted():
     assert mounts.look([Member("gone", 1 << 22, "", ())]) == ()
+
+
+def test_a_mount_point_may_have_a_name_with_the_end_of_a_line(member, volume, tmp_path):
+    path = tmp_path / "one\rtwo\x1cthree"
+    path.mkdir()
+    found = mounts.of_process(f"/proc/{member('app', (volume, str(path))).pid}")
+    assert str(path) in [each.mountpoint for each in found]

@@ -250,3 +250,12 @@ def test_a_pair_that_a_program_made_for_itself_is_left_out(start):
         return socket.socketpair()
 
     assert net.look([member("web", start(pair))]).sockets == ()
+
+
+def test_an_escape_sequence_in_the_name_of_an_interface_does_not_reach_the_terminal(start):
+    def prepare() -> None:
+        new_network()
+        subprocess.run(["ip", "link", "add", "\x1b[31m", "type", "bridge"], check=True)
+
+    seen = net.look([member("app", start(prepare))])
+    assert "\ufffd[31m" in [each.name for each in seen.interfaces]

@@ -332,6 +332,7 @@ def test_stopping_a_node_that_does_not_run_is_no_error(home: Path) -> None:
         (["run", "x", "--image", "b"], ["busybox:latest"]),
         (["run", "x", "--restart", "On"], ["OnFailure"]),
         (["exec", "one", "-c", "a"], ["app"]),
+        (["cp", "file", "one:/x", "-c", "a"], ["app"]),
         (["exec", "-it", "one", "--", "l"], []),
         (["get", "--name"], ["--namespace"]),
         (["node", "st"], ["start", "stop", "status"]),
@@ -352,6 +353,14 @@ def test_completion_offers_what_fits(node: FakeNode, words: list[str], found: li
 
     node.answer = answer
     assert candidates(words) == found
+
+
+@pytest.mark.parametrize("flags", [["-n", "lab"], ["-nlab"], ["--namespace", "lab"], ["--namespace=lab"]])
+def test_completion_asks_for_the_pods_of_the_namespace(node: FakeNode, flags: list[str]) -> None:
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    node.answer = lambda connection, _: connection.sendall(reply)
+    candidates(["attach", *flags, ""])
+    assert b"/namespaces/lab/pods" in node.requests[0]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

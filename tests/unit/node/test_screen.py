@@ -36,6 +36,12 @@ def test_a_table_in_colour_stands_as_it_does_without():
     assert painted == plain
 
 
+def test_what_a_container_says_is_no_command_to_the_terminal():
+    said = "\x1b]0;mine\x07\rgone"
+    assert screen.Table(["MESSAGE"], colours=True).text([[said]]) == "MESSAGE\n^[]0;mine\x07\\rgone"
+    assert screen.tabbed([f"Message:\t{said}"]) == ["Message:  ^[]0;mine\x07\\rgone"]
+
+
 def test_the_head_comes_once_and_columns_never_become_narrower():
     table = screen.Table(["NAME", "AGE"])
     assert table.text([["long-name", "1s"]]) == "NAME        AGE\nlong-name   1s"
