@@ -238,7 +238,7 @@ def _left_out(pod: Pod) -> Iterator[str]:
     yield "the log is what the container writes, in $WORK/NAME.log: not in CRI's format, never rotated"
     yield f"restarts (spec.restartPolicy: {pod.spec.restart_policy}), the termination message, the grace period"
     if not pod.spec.host_network:
-        yield "the way out over IPv6, which a node makes where the host has one (net.ipv6.conf.all.forwarding, accept_ra)"
+        yield "the way out over IPv6, which a node makes where the host has one (forwarding, accept_ra)"
     lists = {"initContainers": pod.spec.init_containers, "containers": pod.spec.containers}
     for kind, containers in lists.items():
         for index, container in enumerate(containers):
