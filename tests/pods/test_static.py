@@ -66,7 +66,7 @@ def test_a_deleted_static_pod_is_back_and_its_processes_never_noticed(folder, no
     node.delete(name)
     after = folder.running(name)
     assert (container_id(after), node.pids(name)) == (container_id(before), pids)
-    assert after["metadata"]["creationTimestamp"] >= before["metadata"]["creationTimestamp"]
+    assert after["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"]
 
 
 def test_a_changed_file_replaces_the_pod(folder):
