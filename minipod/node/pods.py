@@ -7,6 +7,7 @@ a new node finds the supervisors of the old one by their sockets and locks.
 
 import asyncio
 import collections
+import concurrent.futures
 import contextlib
 import logging
 import os
@@ -27,6 +28,7 @@ from minipod.spec.types import Event, Pod, PodStatus
 
 _log = logging.getLogger("minipod")
 _ANSWER = 30.0  # seconds a supervisor may take to answer before it counts as silent
+_FENCING = concurrent.futures.ThreadPoolExecutor(4, "fence")  # others may hang in a pod's file system
 _RELAUNCH_MAX = 5.0  # seconds between two launches of a pod whose supervisors keep dying
 
 
@@ -330,9 +332,8 @@ class Pods:
             text = "The pod's supervisor died, and what it had can't be cleared away yet; the node's log says why"
             self.listener.pod_unknown(uid, "SupervisorLost", text, "Unknown")
             await asyncio.sleep(1)
-        began = os.path.exists(  # noqa: ASYNC240  # one stat of a local file
-            f"{self.facts.layout.pod_lib(uid)}/journal"
-        )
+        journal = f"{self.facts.layout.pod_lib(uid)}/journal"
+        began = os.path.exists(journal)  # noqa: ASYNC240  # one stat of a local file
         while began or not self._current(pod).metadata.deletion_timestamp:
             try:
                 await self._launch(self._current(pod), None, lost=began)
@@ -346,7 +347,9 @@ class Pods:
         cgroup, supervisor_id = self._cgroup(uid, pod), self._supervisors.get(uid, "")
         layout, hierarchies = self.facts.layout, self.facts.cgroups
         try:
-            await asyncio.to_thread(fence.fence, layout, hierarchies, uid, cgroup, supervisor_id, for_good)
+            await asyncio.get_running_loop().run_in_executor(
+                _FENCING, fence.fence, layout, hierarchies, uid, cgroup, supervisor_id, for_good
+            )
         except (MinipodError, OSError) as error:
             _log.error("pod %s: %s; trying again", uid, error)
             return False

@@ -47,7 +47,7 @@ class Static:
                 self._begin_watching()
                 try:
                     await self._reconcile()
-                except MinipodError as error:
+                except (MinipodError, OSError) as error:
                     self._tell(self._folder, str(error))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_PERIOD):

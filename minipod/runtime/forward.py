@@ -15,7 +15,7 @@ import os
 import socket
 
 from minipod.api.messages import PortForward
-from minipod.errors import Conflict, NotFound
+from minipod.errors import Conflict, KernelError, NotFound
 from minipod.kernel import syscalls
 from minipod.runtime.ask import words
 from minipod.runtime.commands import say
@@ -98,6 +98,11 @@ def socket_inside(pidfd: int, family: socket.AddressFamily) -> socket.socket:
         try:
             return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         finally:
-            syscalls.setns(home, syscalls.CLONE_NEWNET, "the node's net again")
+            try:
+                syscalls.setns(home, syscalls.CLONE_NEWNET, "the node's net again")
+            except KernelError:
+                os._exit(
+                    1
+                )  # a supervisor that stays in the pod's network is worse than none: another one comes
     finally:
         os.close(home)

@@ -24,7 +24,7 @@ import msgspec
 
 from minipod.api.channel import Channel
 from minipod.api.messages import Door, Message
-from minipod.errors import KernelError, MinipodError, PlanError, Stopped, Unreachable
+from minipod.errors import MinipodError, PlanError, Stopped, Unreachable
 from minipod.kernel import cgroups, process, syscalls
 from minipod.plan.core import Context, Stage, execute
 from minipod.plan.ops.namespaces import Fork
@@ -270,7 +270,7 @@ def _child(stage: Stage, fds: dict[str, int], door: Door | None, channel: Channe
         execute(stage, context)
     except PlanError as error:
         context.tell(Broken.of(error))
-    except (MinipodError, KernelError, OSError) as error:
+    except (MinipodError, OSError, ValueError) as error:  # ValueError: a NUL in what an image says
         context.tell(Broken(stage.name, -1, "preparing the process", str(error)))
     finally:
         os._exit(1)
