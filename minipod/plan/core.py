@@ -86,7 +86,7 @@ class Context:
         raise NotImplementedError
 
     def unshared(self) -> None:
-        """Called when this process has made a network namespace: another can configure it from now on."""
+        """Called when the network namespace that this process has made can be configured by another."""
 
     def leaving(self) -> None:
         """Called right before exec: the last moment at which this process can say anything."""

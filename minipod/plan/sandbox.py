@@ -5,7 +5,7 @@ from minipod.api.messages import NodeFacts
 from minipod.plan.core import Op, Plan, Stage
 from minipod.plan.ops.host import Claim, MakeDirectory, MakeFile, MountTmpfs, Pin
 from minipod.plan.ops.mounts import DetachOldRoot, EmptyRoot, MakeSlave, PivotRoot
-from minipod.plan.ops.namespaces import EnterCgroup, SetHostname, SetSysctl, Unshare
+from minipod.plan.ops.namespaces import Announce, EnterCgroup, SetHostname, SetSysctl, Unshare
 from minipod.plan.ops.network import AddAddress, AddDefaultRoute, CreateVeth, LinkUp
 from minipod.plan.ops.process import (
     ExecDescriptor,
@@ -79,6 +79,8 @@ def _pause(facts: NodeFacts, sandbox_id: str, config: SandboxConfig) -> Stage:
             SetSysctl("net.ipv6.conf.default.accept_ra", "0"),
             SetSysctl("net.ipv6.conf.default.accept_dad", "0"),
         ]
+    if not config.host_network:
+        ops.append(Announce())
     ops += [
         MakeSlave(),
         EmptyRoot(facts.layout.mountpoint),

@@ -65,13 +65,21 @@ class Unshare(Op, frozen=True):
 
     def run(self, context: Context) -> None:
         syscalls.unshare(_flags(self.kinds))
-        if "net" in self.kinds:
-            context.unshared()
 
     def explain(self) -> str:
         # unshare(1) would make every mount private; which mounts the host still sees is the next operation's matter.
         unchanged = " --propagation unchanged" if "mnt" in self.kinds else ""
         return f"unshare {_options(self.kinds)}{unchanged}"
+
+
+class Announce(Op, frozen=True):
+    """The network namespace is as it must be before it has interfaces: from here on another process configures it."""
+
+    def run(self, context: Context) -> None:
+        context.unshared()
+
+    def explain(self) -> str:
+        return "# the network is configured from here on, while this process goes on"
 
 
 class Fork(Op, frozen=True):
