@@ -60,7 +60,7 @@ def _exit_code(child: int) -> int:
 
 
 def _furnish() -> None:
-    """Mounts that belong to the new namespaces: /proc and /sys show them, /run and /dev/shm are empty."""
+    """As a machine that has just booted: /proc and /sys show what is new, /run is empty, nothing is forwarded."""
     syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     syscalls.mount("proc", "/proc", "proc")
     # A sysfs mount shows the network namespace it was made in (sysfs(5)); the cgroups below it are carried over.
@@ -73,6 +73,9 @@ def _furnish() -> None:
     os.close(cgroups)
     for directory in ("/run", "/dev/shm"):
         syscalls.mount("tmpfs", directory, "tmpfs")
+    # A new network namespace begins with the machine's IPv4 settings (net.core.devconf_inherit_init_net).
+    with open("/proc/sys/net/ipv4/ip_forward", "w", encoding="ascii") as file:
+        file.write("0")
 
 
 def inside(

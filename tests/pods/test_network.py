@@ -5,6 +5,7 @@ import json
 import socket
 import subprocess
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,6 +54,16 @@ def test_a_pod_has_an_address_of_each_family_in_the_nodes_subnets(one):
 
 def test_addresses_are_unique(one, two):
     assert not set(addresses(one)) & set(addresses(two))
+
+
+def settings() -> dict[str, str]:
+    """What eth0 thinks of router advertisements and of others with its address."""
+    folder = "/proc/sys/net/ipv6/conf/eth0"
+    return {name: Path(folder, name).read_text().strip() for name in ("accept_ra", "accept_dad")}
+
+
+def test_the_interface_believes_nobody_but_us(one):
+    assert one["c0"].run(settings, namespaces={"net"}) == {"accept_ra": "0", "accept_dad": "0"}
 
 
 def test_the_pods_addresses_are_on_its_interface(one):
