@@ -164,8 +164,16 @@ class Api:
         return f"{self.root}{self.node.layout.pod_run(uid)}/volumes/d/{container}"
 
     def journal(self, uid: str) -> list[Object]:
-        with open(f"{self.node.layout.pod_lib(uid)}/journal") as file:
-            return [json.loads(line) for line in file if line.endswith("\n")]  # the last is being written
+        """The facts in it. Read again if it isn't whole: a new supervisor cuts off what a dead one wrote last."""
+        path = Path(f"{self.node.layout.pod_lib(uid)}/journal")
+
+        def read() -> list[Object]:
+            try:
+                return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+            except ValueError:
+                return []
+
+        return wait_until(read)
 
 
 def ask(channel: Channel, request: m.Message, fds: tuple[int, ...] = ()) -> m.Done:
