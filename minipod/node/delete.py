@@ -13,8 +13,8 @@ from minipod.node.mirror import is_mirror
 from minipod.node.node import NODE, Node
 from minipod.node.query import flag, number
 from minipod.spec.types import Pod
+from minipod.supervisor.lifecycle import grace_of
 
-_DEFAULT_GRACE = 30
 _KINDS = ("pod", "pods", "po")
 
 
@@ -34,8 +34,7 @@ async def delete_pod(node: Node, pod: Pod, grace: int | None) -> Pod:
 async def end_pod(node: Node, pod: Pod, grace: int | None) -> Pod:
     """Mark the pod Terminating and tell its supervisor. Returns the object as it is now."""
     if grace is None:
-        own = pod.spec.termination_grace_period_seconds
-        grace = _DEFAULT_GRACE if own is None else own
+        grace = int(grace_of(pod))
     # Written first: whoever finds the object after a crash finishes what was begun.
     pod = node.objects.mark_deleted(pod, grace)
     await node.pods.delete(pod.metadata.uid, float(grace))

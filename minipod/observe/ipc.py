@@ -92,28 +92,23 @@ class Ipc(msgspec.Struct, frozen=True):
 
 def look(members: Sequence[Member]) -> Ipc | None:
     """The IPC namespace of the first member that lives; None if nobody does. Needs CAP_SYS_ADMIN to enter it."""
-    for member in members:
-        try:
-            fd = os.open(f"/proc/{member.pid}/ns/ipc", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:  # it has ended
-            continue
-        try:
-            segments, semaphores, queues = _inside(
-                fd, lambda: [_rows(name) for name in ("shm", "sem", "msg")]
-            )
-            attached = who.holders(members, who.attached_segments)
-            mapped, opened = who.holders(members, who.mapped_files), who.holders(members, who.open_files)
-            return Ipc(
-                namespace=os.fstat(fd).st_ino,
-                segments=tuple(_segment(row, attached.get(row["shmid"], ())) for row in segments),
-                semaphores=tuple(_semaphores(row) for row in semaphores),
-                queues=tuple(_queue(row) for row in queues),
-                posix_queues=tuple(_posix_queues(members, opened)),
-                shared_files=tuple(_shared_files(members, opened, mapped)),
-            )
-        finally:
-            os.close(fd)
-    return None
+    fd = who.open_namespace(members, "ipc")
+    if fd < 0:
+        return None
+    try:
+        segments, semaphores, queues = _inside(fd, lambda: [_rows(name) for name in ("shm", "sem", "msg")])
+        attached = who.holders(members, who.attached_segments)
+        mapped, opened = who.holders(members, who.mapped_files), who.holders(members, who.open_files)
+        return Ipc(
+            namespace=os.fstat(fd).st_ino,
+            segments=tuple(_segment(row, attached.get(row["shmid"], ())) for row in segments),
+            semaphores=tuple(_semaphores(row) for row in semaphores),
+            queues=tuple(_queue(row) for row in queues),
+            posix_queues=tuple(_posix_queues(members, opened)),
+            shared_files=tuple(_shared_files(members, opened, mapped)),
+        )
+    finally:
+        os.close(fd)
 
 
 def _inside(ipc_fd: int, read: Callable[[], T]) -> T:

@@ -37,6 +37,16 @@ class Holder(msgspec.Struct, frozen=True):
         return f"{self.container}/{self.command}({self.pid})"
 
 
+def open_namespace(members: Sequence[Member], kind: str) -> int:
+    """A descriptor of a namespace of the first member that lives, `kind` as in /proc/PID/ns; -1 if nobody does."""
+    for member in members:
+        try:
+            return os.open(f"/proc/{member.pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # it has ended
+            continue
+    return -1
+
+
 def of_pod(pause: int, containers: Sequence[tuple[str, int]]) -> tuple[Member, ...]:
     """pause and the containers, those of them that have a process. Needs to see their PIDs and cgroup2."""
     root = cgroups.detect().v2

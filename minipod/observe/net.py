@@ -79,17 +79,14 @@ def look(members: Sequence[Member]) -> Network | None:
     from minipod.kernel import diag
     from minipod.kernel.netlink import Netlink
 
-    for member in members:
-        try:
-            fd = os.open(f"/proc/{member.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:  # it has ended
-            continue
-        try:
-            with diag.Neighbours(fd) as netlink, diag.SocketDiagnostics(fd) as diagnostics, Netlink() as host:
-                return _network(os.fstat(fd).st_ino, members, netlink, diagnostics, host)
-        finally:
-            os.close(fd)
-    return None
+    fd = who.open_namespace(members, "net")
+    if fd < 0:
+        return None
+    try:
+        with diag.Neighbours(fd) as netlink, diag.SocketDiagnostics(fd) as diagnostics, Netlink() as host:
+            return _network(os.fstat(fd).st_ino, members, netlink, diagnostics, host)
+    finally:
+        os.close(fd)
 
 
 def _network(

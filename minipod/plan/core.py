@@ -58,6 +58,8 @@ class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 Plan = tuple[Stage, ...]
+# Of each operation that was done: its index, start and duration in ns of CLOCK_MONOTONIC.
+Times = tuple[tuple[int, int, int], ...]
 
 
 class Netlink(Protocol):

@@ -8,13 +8,10 @@ import msgspec
 
 from minipod.api.cri import Timing
 from minipod.errors import PlanError
-from minipod.plan.core import Stage
+from minipod.plan.core import Stage, Times
 
 # Stages that are kept: how the pod came to be, and what was done last. (A pod can restart for ever.)
 _FIRST, _LATEST = 64, 32
-
-# Of each operation: its index, start and duration in ns of CLOCK_MONOTONIC.
-Times = tuple[tuple[int, int, int], ...]
 
 
 class _Ran(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ from minipod.api.messages import Door, Failed, Message
 from minipod.errors import KernelError, MinipodError, PlanError, Unreachable
 from minipod.kernel import process
 from minipod.names import Layout, layout
-from minipod.plan.core import Context, Stage, execute
+from minipod.plan.core import Context, Stage, Times, execute
 from minipod.plan.ops.network import NetOp
 from minipod.runtime.stage import Broken
 
@@ -55,7 +55,7 @@ class EnsureBridge(Message, frozen=True):
 
 
 class NetDone(Message, frozen=True):
-    timings: tuple[tuple[int, int, int], ...] = ()
+    timings: Times = ()
     pid: int = 0  # the worker's
 
 
@@ -84,7 +84,7 @@ class Worker:
         When the worker dies on the way nobody knows how far it came: the sandbox is undone and made again.
         """
         first = 0
-        times: tuple[tuple[int, int, int], ...] = ()
+        times: Times = ()
         while stop and door and door.action == "stop":
             times += self._run(stage, netns, first, door.index).timings
             first = door.index
@@ -93,12 +93,13 @@ class Worker:
         return NetDone(times + done.timings, done.pid)
 
     def _run(self, stage: Stage, netns: int, first: int, last: int, door: Door | None = None) -> NetDone:
-        request = NetStage(stage.name, stage.ops[first:last], door, first)  # type: ignore[arg-type]
-        return self.answer(stage, Asked(self._path, msgspec.json.encode(request), (netns,)))
+        return self.answer(stage, self.ask(stage, netns, first, last, door))
 
-    def ask(self, stage: Stage, netns: int) -> "Asked":
-        """Have a stage run without waiting for it."""
-        request = NetStage(stage.name, stage.ops)  # type: ignore[arg-type]
+    def ask(
+        self, stage: Stage, netns: int, first: int = 0, last: int | None = None, door: Door | None = None
+    ) -> "Asked":
+        """Have a stage, or some of its operations, run without waiting for it."""
+        request = NetStage(stage.name, stage.ops[first:last], door, first)  # type: ignore[arg-type]
         return Asked(self._path, msgspec.json.encode(request), (netns,))
 
     def answer(self, stage: Stage, asked: "Asked") -> NetDone:

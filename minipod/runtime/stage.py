@@ -26,7 +26,7 @@ from minipod.api.channel import Channel
 from minipod.api.messages import Door, Message
 from minipod.errors import MinipodError, PlanError, Stopped, Unreachable
 from minipod.kernel import cgroups, process, syscalls
-from minipod.plan.core import Context, Stage, execute
+from minipod.plan.core import Context, Stage, Times, execute
 from minipod.plan.ops.namespaces import Fork
 
 GO = b"go"
@@ -51,7 +51,7 @@ class AtDoor(Message, frozen=True):
 
 class Leaving(Message, frozen=True):
     at: int  # ns of CLOCK_MONOTONIC
-    timings: tuple[tuple[int, int, int], ...]
+    timings: Times
     notes: tuple[str, ...] = ()
 
 
@@ -60,7 +60,7 @@ class Broken(Message, frozen=True):
     index: int
     command: str
     cause: str
-    times: tuple[tuple[int, int, int], ...] = ()
+    times: Times = ()
     pid: int = 0
 
     @classmethod
@@ -84,7 +84,7 @@ class Ran(msgspec.Struct):
     """What came of a child stage that reached its exec."""
 
     pid: int
-    timings: tuple[tuple[int, int, int], ...] = ()
+    timings: Times = ()
     notes: tuple[str, ...] = ()
     terminal: int = -1
 

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Iterable
 
 from minipod.errors import MinipodError, PlanError
-from minipod.plan.core import Stage, execute
+from minipod.plan.core import Stage, Times, execute
 from minipod.runtime.breakpoint import Breakpoint, Here
-from minipod.runtime.history import History, Times
+from minipod.runtime.history import History
 from minipod.runtime.netlink import Asked, NetDone, Worker
 from minipod.runtime.stage import Child, Ran
 

@@ -144,7 +144,7 @@ class ExecDescriptor(Op, frozen=True):
     env: tuple[str, ...] = ()
 
     def run(self, context: Context) -> None:
-        environment = dict(entry.partition("=")[::2] for entry in self.env)
+        environment = _environment(self.env)
         context.leaving()
         os.execve(context.fds[self.name], list(self.argv), environment)
 
@@ -160,7 +160,7 @@ class Exec(Op, frozen=True):
     env: tuple[str, ...]
 
     def run(self, context: Context) -> None:
-        environment = dict(entry.partition("=")[::2] for entry in self.env)
+        environment = _environment(self.env)
         context.leaving()
         program, missing = (
             self.argv[0],
@@ -179,3 +179,8 @@ class Exec(Op, frozen=True):
 
     def explain(self) -> str:
         return " ".join(["exec env -i", *map(quote, self.env), *map(quote, self.argv)])
+
+
+def _environment(entries: tuple[str, ...]) -> dict[str, str]:
+    """As execve(2) of Python wants NAME=value."""
+    return dict(entry.partition("=")[::2] for entry in entries)
