@@ -3,6 +3,7 @@
 import mmap
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from minipod.kernel import cgroups, process, syscalls
 from minipod.observe import members, processes
 from minipod.observe.members import Member
 from tests.kernel.child import resident
+from tests.support.wait import wait_until
 
 
 def inside(cgroup: str, prepare=lambda: None):
@@ -132,6 +134,8 @@ def test_an_escape_sequence_in_a_name_does_not_reach_the_terminal_either(start):
 def test_of_a_long_command_only_the_beginning_is_read():
     with subprocess.Popen(["sleep", "1000", *["0" * 100_000] * 10]) as sleeping:
         try:
+            # Popen returns when exec has closed its descriptors: a moment before the new command line is there.
+            wait_until(lambda: Path(f"/proc/{sleeping.pid}/cmdline").read_bytes().startswith(b"sleep"))
             *_, found = processes.look([Member("app", sleeping.pid, "", (sleeping.pid,))])
         finally:
             sleeping.kill()
