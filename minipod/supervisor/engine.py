@@ -25,13 +25,13 @@ from minipod.runtime.loop import Loop
 from minipod.runtime.runtime import Runtime
 from minipod.spec import qos
 from minipod.spec.types import Container, EphemeralContainer, Pod, PodStatus
-from minipod.supervisor import ahead, config, journal, lifecycle, observed, termination
+from minipod.supervisor import ahead, config, dns, journal, lifecycle, observed, termination
 from minipod.supervisor.events import Recorder, tell_backoff
 from minipod.supervisor.hooks import Hooks
 from minipod.supervisor.prober import Prober
 from minipod.supervisor.status import status
 from minipod.supervisor.volumes import empty_dirs, prepare_host_paths
-from minipod.supervisor.wanted import containers_of
+from minipod.supervisor.wanted import containers_of, should_restart
 
 
 class Engine:
@@ -97,6 +97,8 @@ class Engine:
                 self.hooks.ended(info.id)
                 info = self._with_message(info)
             self.record(observed.ContainerIs(at=now, container=info))
+            if info.state == "exited":
+                self._tell_end(info.name)
         else:
             self.events.normal("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
             self.record(observed.SandboxIs(at=now, sandbox=info))
@@ -108,6 +110,12 @@ class Engine:
         self.record(observed.DeletionRequested(at=time.time(), grace=grace))
         self.runtime.breakpoint.give_up("the pod is to be deleted", for_good=True)
         self.step()
+
+    def _tell_end(self, name: str) -> None:
+        """Of a container that will be back, before that is decided: how it ended may be history a moment later."""
+        known = self.journal.observed
+        if should_restart(self.pod, self._spec(name), known.known(name)):
+            self.publish(ended=name)
 
     def _stopped(self) -> None:
         """The build waits at a breakpoint, and with it all that is decided here. What happens is told all the same."""
@@ -188,8 +196,8 @@ class Engine:
             self.journal.observed = observed.apply(self.journal.observed, fact)
             print(f"pod {self.pod.metadata.uid}: {error}", file=sys.stderr, flush=True)
 
-    def publish(self) -> None:
-        """Tell the pod's status, if it has changed."""
+    def publish(self, ended: str = "") -> None:
+        """Tell the pod's status, if it has changed. `ended`: see status()."""
         known = self.journal.observed
         now = status(
             self.pod,
@@ -198,6 +206,7 @@ class Engine:
             host_ip=self.facts.host_ip,
             scale=self.facts.settings.backoff_scale,
             previous=self._last,
+            ended=ended,
         )
         if now.phase != "Pending":
             self.runtime.breakpoint.built()
@@ -247,6 +256,8 @@ class Engine:
             prepare_host_paths(self.pod)
             self._make_pod()
             wanted = config.sandbox(self.pod, self.facts, attempt)
+            for text in dns.omitted(self.pod, self.facts):
+                self.events.warning("DNSConfigForming", text)
             info = self.runtime.run_sandbox(sandbox_id, wanted, self._look_ahead)
         except (MinipodError, OSError) as error:
             text = str(error)

@@ -47,13 +47,14 @@ def status(
     host_ip: str = "",
     previous: PodStatus | None = None,
     scale: float = 1.0,
+    ended: str = "",
 ) -> PodStatus:
     """The pod's status. `previous` is the one told last (the pod's own, if none is given): a condition keeps its time
     as long as it doesn't change. `now` is in seconds since the epoch; `scale` multiplies the back-off that messages
-    speak of."""
-    inits = tuple(_container_status(pod, observed, c, scale) for c in pod.spec.init_containers)
+    speak of. `ended` is a container that has only just ended: it is Terminated until it is decided that it waits."""
+    inits = tuple(_container_status(pod, observed, c, scale, ended) for c in pod.spec.init_containers)
     apps, ephemeral = (
-        tuple(_container_status(pod, observed, c, scale) for c in sorted(group, key=lambda c: c.name))
+        tuple(_container_status(pod, observed, c, scale, ended) for c in sorted(group, key=lambda c: c.name))
         for group in (pod.spec.containers, pod.spec.ephemeral_containers)
     )
     phase_now = phase(pod, observed)
@@ -112,7 +113,7 @@ def _app_phase(pod: Pod, observed: Observed, quiet: bool) -> str:
     apps = [(c, observed.known(c.name)) for c in pod.spec.containers]
     if any(known.exited is None and not known.running and not known.previous for _, known in apps):
         return "Pending"
-    if not quiet and (anything_running(observed) or any(known.starting for _, known in apps)):
+    if not quiet:  # also by what isn't an app container: a phase that is told is never taken back
         return "Running"
     if not observed.deleted_at and any(should_restart(pod, c, known) for c, known in apps):
         return "Running"
@@ -127,10 +128,12 @@ def _of_old_sandbox(known: Known, observed: Observed) -> bool:
 # --- containers --------------------------------------------------------------------------------------------------
 
 
-def _container_status(pod: Pod, observed: Observed, container: Container, scale: float) -> ContainerStatus:
+def _container_status(
+    pod: Pod, observed: Observed, container: Container, scale: float, ended: str
+) -> ContainerStatus:
     known = observed.known(container.name)
     latest = known.latest
-    waiting = _waiting(pod, observed, container, scale)
+    waiting = None if container.name == ended else _waiting(pod, observed, container, scale)
     last = known.exited if waiting and known.exited else known.previous
     if isinstance(container, EphemeralContainer):
         ready, started = False, None  # nobody asks

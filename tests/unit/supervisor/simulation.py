@@ -86,7 +86,7 @@ class Simulation(Checks):
         self._due, self._order, self._ids = [], itertools.count(), itertools.count()
         self._life = 0  # of the supervisor: what an earlier one waited for never comes
         self._starts = {}
-        self._again = set()  # what the last StartOver made to run again, and hasn't been started since
+        self._again = set()  # what the last StartOver made to run again, and no attempt has been made of since
         self._tables = {}
         self.record(observed.SupervisorBegan(at=self.now))
 
@@ -133,6 +133,8 @@ class Simulation(Checks):
         for name, known in self.observed.containers.items():
             if known.running or known.starting:
                 self._table(name).ended = self.now
+            if known.starting:  # nobody knows that it didn't run
+                self._again.discard(name)
         self.record(observed.SupervisorBegan(at=self.now, lost=True))
 
     def shut_down(self):
@@ -248,7 +250,6 @@ class Simulation(Checks):
         assert action.attempt == (known.latest.attempt + 1 if known.latest else 0)
         assert self.now >= self._table(name).earliest()
         self._table(name).started(self.now)
-        self._again.discard(name)
         container_id, number = self._id(), self._starts.get(name, 0)
         self._starts[name] = number + 1
         self.record(
@@ -265,6 +266,7 @@ class Simulation(Checks):
                 observed.StartFailed(at=self.now, name=action.name, reason=run.failure, message="why")
             )
             return
+        self._again.discard(action.name)
         info = ContainerInfo(
             id=container_id,
             sandbox_id=self.observed.sandbox.id,

@@ -74,6 +74,13 @@ def test_a_pod_deleted_while_a_container_is_restarted_has_not_ended_before_that(
     assert simulation.run(60).phases == ["Pending", "Running", "Failed"]
 
 
+def test_a_pod_whose_last_app_container_ends_while_an_ephemeral_one_is_started_has_not_ended_before_that():
+    simulation = Simulation(make_pod(policy="Never"), after(a=[DONE], x=[Run(start_seconds=5)]))
+    simulation.at(0.5, simulation.debug, "x")
+    assert simulation.run(4).status().phase == "Running"
+    assert simulation.run(60).phases == ["Pending", "Running", "Succeeded"]
+
+
 def test_a_new_sandbox_initializes_again():
     simulation = Simulation(make_pod("a", inits="ij"), after(i=[DONE, Run(seconds=20)], j=[DONE]))
     simulation.at(10, simulation.kill_pause)
@@ -157,6 +164,15 @@ def test_a_crash_loop():
     assert waiting(container) == ("CrashLoopBackOff", message)
     assert container.last_state.terminated.exit_code == 1
     assert (container.restart_count, container.container_id) == (1, "minipod://id2")
+
+
+def test_a_container_that_has_only_just_ended_is_not_waiting_yet():
+    simulation = Simulation(make_pod(), after(a=[CRASH] * 9)).run(2)
+    for ended, reason in (("a", "terminated"), ("", "waiting")):
+        (container,) = status(
+            simulation.pod, simulation.observed, simulation.now, ended=ended
+        ).container_statuses
+        assert getattr(container.state, reason)
 
 
 def test_a_crash_loop_late_in_the_night():
