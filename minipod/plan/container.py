@@ -13,15 +13,15 @@ from minipod.plan.ops.mounts import (
     MakeDevice,
     MakeLink,
     MakeReadonly,
-    MakeSlave,
     MakeWorkdir,
     Mask,
     Mount,
     MountRoot,
+    OpenTrees,
     PivotRoot,
     RemountRootReadonly,
 )
-from minipod.plan.ops.namespaces import EnterCgroup, Fork, Join, Unshare
+from minipod.plan.ops.namespaces import EnterCgroup, Fork, Join, JoinBase, Unshare
 from minipod.plan.ops.process import (
     ChangeDirectory,
     LimitCapabilities,
@@ -94,7 +94,7 @@ def command(
         SetOomScore(config.oom_score_adj),
         Join("container", ("mnt", "net", "ipc", "uts", "cgroup", "pid")),
         Fork(),
-        Terminal(request.rows, request.columns) if request.tty else Stdio(),
+        Terminal(request.rows, request.columns, config.uid) if request.tty else Stdio(config.uid),
         *_privileges(config),
         process.Exec(request.argv, env),
     ]
@@ -105,22 +105,22 @@ def cgroup(sandbox: SandboxConfig, container_id: str) -> str:
     return f"{sandbox.cgroup_parent}/{container_id}"
 
 
-def layers(facts: NodeFacts, sandbox: SandboxConfig, container_id: str) -> str:
-    """The folder of a container's writable layer."""
+def layers(facts: NodeFacts, uid: str, container_id: str) -> str:
+    """The folder of a container's writable layer; `uid` is the pod's."""
     layout = facts.layout
     where = layout.pod_run if facts.settings.layers == "tmpfs" else layout.pod_lib
-    return f"{where(sandbox.uid)}/{container_id}"
+    return f"{where(uid)}/{container_id}"
 
 
 def termination_log(facts: NodeFacts, sandbox: SandboxConfig, container_id: str) -> str:
     """The file that is mounted at the container's terminationMessagePath."""
-    return f"{layers(facts, sandbox, container_id)}/termination-log"
+    return f"{layers(facts, sandbox.uid, container_id)}/termination-log"
 
 
 def _objects(
     facts: NodeFacts, sandbox: SandboxConfig, container_id: str, config: ContainerConfig
 ) -> list[Op]:
-    here = layers(facts, sandbox, container_id)
+    here = layers(facts, sandbox.uid, container_id)
     own = cgroup(sandbox, container_id)
     return [
         *make_cgroup(facts, own, config.resources),
@@ -143,7 +143,11 @@ def _process(
     facts: NodeFacts, sandbox_id: str, sandbox: SandboxConfig, container_id: str, config: ContainerConfig
 ) -> Stage:
     enter, born = enter_cgroup(facts, cgroup(sandbox, container_id))
-    here = layers(facts, sandbox, container_id)
+    here = layers(facts, sandbox.uid, container_id)
+    binds = (
+        *_volumes(facts, sandbox_id, sandbox, config),
+        *_termination_mount(facts, sandbox, container_id, config),
+    )
     joins_pid = sandbox.share_pid or bool(config.pid_target)
     ops: list[Op] = [EnterCgroup(path) for path in enter]
     ops += [
@@ -153,23 +157,24 @@ def _process(
             tuple(kind for kind in sandboxes.held(sandbox) if kind != "pid" or not config.pid_target),
         ),
         *([Join("target", ("pid",))] if config.pid_target else []),
+        OpenTrees(tuple(bind.source for bind in binds)),
+        JoinBase(),
         # After the cgroup was entered: that cgroup becomes the root of what the container sees.
         Unshare(("mnt", "cgroup")),
         # A process doesn't change its own PID namespace, only its children's. /proc, mounted below, shows the
         # PID namespace of whoever mounts it: so fork first.
         *([Fork()] if joins_pid else []),
-        MakeSlave(),
         MountRoot(config.rootfs, f"{here}/upper", f"{here}/work", facts.layout.mountpoint),
         *_kernel_mounts(facts, config),
         *_devices(),
-        *_volumes(facts, sandbox_id, sandbox, config),
-        *_termination_mount(facts, sandbox, container_id, config),
+        *binds,
         MakeWorkdir(config.cwd),
-        *([] if config.tty else [Stdio()]),
+        *([] if config.tty else [Stdio(config.uid)]),
         PivotRoot(),
         DetachOldRoot(),
         *_hidden(facts, config),
-        *([Terminal()] if config.tty else []),  # of its own devpts: only here is that at /dev/pts
+        # Of its own devpts: only here is that at /dev/pts.
+        *([Terminal(uid=config.uid)] if config.tty else []),
         *_privileges(config),
         process.Exec(config.argv, ("TERM=xterm", *config.env) if config.tty else config.env),
     ]
@@ -201,9 +206,11 @@ def _devices() -> list[Op]:
     ]
 
 
-def _volumes(facts: NodeFacts, sandbox_id: str, sandbox: SandboxConfig, config: ContainerConfig) -> list[Op]:
+def _volumes(
+    facts: NodeFacts, sandbox_id: str, sandbox: SandboxConfig, config: ContainerConfig
+) -> list[Bind]:
     here = sandboxes.folder(facts, sandbox_id, sandbox)
-    ops: list[Op] = [Bind(f"{here}/shm", "/dev/shm")]
+    ops = [Bind(f"{here}/shm", "/dev/shm")]
     taken = {mount.container_path for mount in config.mounts}
     files = (name for name in ("hosts", "hostname", "resolv.conf") if f"/etc/{name}" not in taken)
     ops += [Bind(f"{here}/{name}", f"/etc/{name}") for name in files]
@@ -214,7 +221,7 @@ def _volumes(facts: NodeFacts, sandbox_id: str, sandbox: SandboxConfig, config: 
 
 def _termination_mount(
     facts: NodeFacts, sandbox: SandboxConfig, container_id: str, config: ContainerConfig
-) -> list[Op]:
+) -> list[Bind]:
     path = config.termination_message_path
     if not path or any(mount.container_path == path for mount in config.mounts):
         return []

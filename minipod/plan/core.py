@@ -75,6 +75,7 @@ class Context:
     def __init__(self, fds: dict[str, int] | None = None, door: Door | None = None) -> None:
         self.fds = fds or {}
         self.door = door
+        self.trees: dict[str, list[int]] = {}  # detached mounts, by the path they are copies of
         self.netlink: Netlink | None = None
         self.timings: list[tuple[int, int, int]] = []  # index, start and duration in ns of CLOCK_MONOTONIC
         self.notes: list[str] = []  # requests that this host can't grant and a pod can live without

@@ -57,6 +57,9 @@ def _of_sandbox(pod: Pod, op: Op) -> str:
             return "spec.hostNetwork" if pod.spec.host_network else hostname
         case host.MakeFile() if op.path.endswith(("/hosts", "/hostname")):
             return "spec.hostNetwork" if pod.spec.host_network else hostname
+        case host.MakeFile() if op.path.endswith("/resolv.conf"):
+            changed = pod.spec.dns_policy not in ("", "ClusterFirst")
+            return "spec.dnsConfig" if pod.spec.dns_config else "spec.dnsPolicy" if changed else ""
         case host.Pin() if op.kind == "pid":
             return "spec.shareProcessNamespace"
     return ""

@@ -9,6 +9,8 @@ from minipod.plan.core import Op, Plan, Stage
 # What the kernel calls what the class is named for by what it is for. All others are named by the class: pivot_root.
 _WORDS = {
     "Join": "setns",
+    "JoinBase": "setns",
+    "OpenTrees": "open_tree",
     "MakeDirectory": "mkdir",
     "MakeDevice": "mknod",
     "MakeLink": "symlink",

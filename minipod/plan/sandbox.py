@@ -4,8 +4,8 @@ from minipod.api.cri import Resources, SandboxConfig
 from minipod.api.messages import NodeFacts
 from minipod.plan.core import Op, Plan, Stage
 from minipod.plan.ops.host import Claim, MakeDirectory, MakeFile, MountTmpfs, Pin
-from minipod.plan.ops.mounts import DetachOldRoot, EmptyRoot, MakeSlave, PivotRoot
-from minipod.plan.ops.namespaces import Announce, EnterCgroup, SetHostname, SetSysctl, Unshare
+from minipod.plan.ops.mounts import DetachOldRoot, EmptyRoot, PivotRoot
+from minipod.plan.ops.namespaces import Announce, EnterCgroup, JoinBase, SetHostname, SetSysctl, Unshare
 from minipod.plan.ops.network import AddAddress, AddDefaultRoute, CreateVeth, LinkUp
 from minipod.plan.ops.process import (
     ExecDescriptor,
@@ -72,7 +72,12 @@ def _pause(facts: NodeFacts, sandbox_id: str, config: SandboxConfig) -> Stage:
     enter, born = enter_cgroup(facts, cgroup(sandbox_id, config))
     ops: list[Op] = [EnterCgroup(path) for path in enter]
     made = tuple(kind for kind in held(config) if kind != "pid")  # in that one it is born
-    ops += [SetOomScore(OOM_SCORE), Unshare((*made, "mnt")), SetHostname(config.hostname)]
+    ops += [
+        SetOomScore(OOM_SCORE),
+        JoinBase(),
+        Unshare((*made, "mnt")),
+        SetHostname(config.hostname),
+    ]
     if config.address6:
         # Inherited by eth0, which comes later: it shall believe nobody but us about its addresses and routes.
         ops += [
@@ -82,7 +87,6 @@ def _pause(facts: NodeFacts, sandbox_id: str, config: SandboxConfig) -> Stage:
     if not config.host_network:
         ops.append(Announce())
     ops += [
-        MakeSlave(),
         EmptyRoot(facts.layout.mountpoint),
         Stdio(),
         PivotRoot(),

@@ -9,6 +9,7 @@ import msgspec
 from minipod.api.cri import Timing
 from minipod.errors import PlanError
 from minipod.plan.core import Stage, Times
+from minipod.plan.places import word
 
 # Stages that are kept: how the pod came to be, and what was done last. (A pod can restart for ever.)
 _FIRST, _LATEST = 64, 32
@@ -64,4 +65,5 @@ def _timings(ran: _Ran) -> Iterator[Timing]:
             error=ran.cause if number == len(ran.times) else "",
             where=ran.stage.where,
             op=f"{type(op).__module__}.{type(op).__name__}" if op else "",
+            word=word(op) if op else "",
         )

@@ -151,19 +151,6 @@ def _rotated(path: str) -> list[str]:
 # --- reading -----------------------------------------------------------------------------------------------------
 
 
-def read(path: str, tail: int | None = None, since: float = 0, timestamps: bool = False) -> Iterator[bytes]:
-    """What the container wrote, in pieces of whole lines (the last line may be unfinished), its rotated files
-    included. Nothing if there is no log. The last `tail` lines; of these, those written at `since` (seconds since the
-    epoch) or later; each with its time before it if `timestamps`."""
-    reader = LogReader(path, tail, since, timestamps)
-    try:
-        yield from reader.read()
-        if rest := reader.finish():
-            yield rest
-    finally:
-        reader.close()
-
-
 class LogReader:
     """Reads a log that still grows and is rotated: each read() gives what is new, so call it when there may be more.
 
@@ -174,7 +161,8 @@ class LogReader:
     def __init__(
         self, path: str, tail: int | None = None, since: float = 0, timestamps: bool = False
     ) -> None:
-        """Arguments as for read(). The log need not be there yet."""
+        """Of the log at `path`, which need not be there yet: its rotated files first; the last `tail` lines; of these,
+        those written at `since` (seconds since the epoch) or later; each with its time before it if `timestamps`."""
         self.path, self._timestamps = path, timestamps
         self._since = stamp(int(since * 1_000_000_000))
         self._file: BinaryIO | None = None

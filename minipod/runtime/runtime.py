@@ -6,7 +6,6 @@ it runs, so that whoever finds the pod later can undo it.
 """
 
 import os
-import signal
 import time
 from collections.abc import Callable, Iterable
 
@@ -42,14 +41,16 @@ class Runtime:
         uid: str,
         loop: Loop,
         changed: Callable[[SandboxInfo | ContainerInfo], None],
+        base: int,
         door: Door | None = None,
     ) -> None:
+        """`base` is a descriptor of what base.make() has made."""
         self.facts, self.uid, self.loop, self.changed = facts, uid, loop, changed
         self.breakpoint = Breakpoint(loop, door)
         self.sandboxes: dict[str, Sandbox] = {}
         self.containers: dict[str, Container] = {}
         self.worker = Worker(facts.layout)
-        self.stages = Stages(self.worker, self.breakpoint)
+        self.stages = Stages(self.worker, self.breakpoint, base)
 
     # --- sandboxes ----------------------------------------------------------------------------------------------
 
@@ -340,7 +341,9 @@ class Runtime:
         self._kill(path)
         usage = cgroups.usage(self.facts.cgroups, path)
         reason = "Completed" if ended.code == 0 else "Error"
-        if usage.oom_kills and ended.signal == signal.SIGKILL:
+        if (
+            usage.oom_kills
+        ):  # of any of its processes, as containerd has it (TaskOOM in its CRI plugin's events.go)
             reason = "OOMKilled"
         if container.output:
             container.output.close(ended.code)  # after all writers have died: nothing of the log is lost

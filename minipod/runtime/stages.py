@@ -16,9 +16,9 @@ from minipod.runtime.stage import Child, Ran
 class Stages:
     """Runs them. `plan` is what their plan is called in the trace."""
 
-    def __init__(self, worker: Worker, breakpoint_: Breakpoint) -> None:
+    def __init__(self, worker: Worker, breakpoint_: Breakpoint, base: int) -> None:
         self.history = History()
-        self._worker, self._breakpoint = worker, breakpoint_
+        self._worker, self._breakpoint, self._base = worker, breakpoint_, base
 
     def here(self, plan: str, stage: Stage, fds: dict[str, int] | None = None) -> None:
         """In this process. Raises PlanError, and Stopped when told to give up."""
@@ -40,7 +40,9 @@ class Stages:
         self, stage: Stage, fds: dict[str, int], unshared: Callable[[int], None] | None = None
     ) -> Child:
         """In a child that goes up to its exec. Raises OSError and Stopped."""
-        return Child(stage, fds, self._breakpoint.of(stage), self._breakpoint.wait, unshared)
+        return Child(
+            stage, {"base": self._base, **fds}, self._breakpoint.of(stage), self._breakpoint.wait, unshared
+        )
 
     def go(self, plan: str, stage: Stage, child: Child) -> Ran:
         """Let it exec. Raises PlanError and Stopped."""

@@ -23,6 +23,7 @@ from minipod.errors import MinipodError, Unreachable
 from minipod.kernel import cgroups, process, syscalls
 from minipod.kernel.cgroups import detect
 from minipod.names import layout
+from minipod.runtime import base
 from minipod.supervisor.process import supervise
 from minipod.supervisor.rehearsal import rehearse
 
@@ -42,62 +43,85 @@ def main(fd: int) -> NoReturn:
     node = Channel(socket.socket(fileno=fd))
     here, hierarchies = layout(), detect()
     process.set_title("minipod: forge")
-    base = f"{hierarchies.v2}/{here.supervisor_cgroup('')}"
     process.default_signals()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    forge = Forge(node, f"{hierarchies.v2}/{here.supervisor_cgroup('')}", base.make(here))
     _seal()
     try:
-        _serve(node, base)
+        forge.serve()
     except Unreachable:
         os._exit(0)  # the node's next one has a forge of its own; the blanks see the end of their channels
 
 
-def _serve(node: Channel, base: str) -> NoReturn:
-    blanks = [_fork_blank(base, node, [])]
-    while len(blanks) < _BLANKS:
-        blanks.append(_fork_blank(base, node, blanks))
-    node.send(READY)
-    while True:
-        poll = select.poll()
-        poll.register(node, select.POLLIN)
-        for blank in blanks:
-            poll.register(blank.channel, 0)  # its end is reported anyway
-        events = dict(poll.poll(_QUIET if len(blanks) < _BLANKS else None))
-        if node.fileno() in events:
-            _launch(node, base, blanks)
-        elif not events:
-            blanks.append(_fork_blank(base, node, blanks))
-        for blank in [each for each in blanks if each.channel.fileno() in events]:  # somebody killed it
-            blanks.remove(blank)
-            _forget(base, blank)
+class Forge:
+    """What all supervisors are born with: the path of their cgroups but for its last part, and the base."""
 
+    def __init__(self, node: Channel, cgroup: str, base: int) -> None:
+        self._node, self._cgroup, self._base = node, cgroup, base
+        self._blanks: list[Blank] = []
 
-def _launch(node: Channel, base: str, blanks: list[Blank]) -> None:
-    """Take one Launch, and give it to a blank that is alive. Raises Unreachable when the node has gone."""
-    packet, fds = node.recv()
-    if not packet:
-        raise Unreachable("the node closed its channel")
-    uid = msgspec.json.decode(packet, type=_Glance).pod.metadata.uid
-    while True:
-        blank = blanks.pop(0) if blanks else _fork_blank(base, node, blanks)
-        # Before it begins: should it die at once, the node must know whose cgroup to clear away.
-        node.send(msgspec.json.encode(Launched(uid, blank.pid, blank.id)))
-        try:
-            blank.channel.send(packet, tuple(fds))
-            break
-        except Unreachable:
-            _forget(base, blank)
-    blank.channel.close()
-    for received in fds:
-        os.close(received)
+    def serve(self) -> NoReturn:
+        while len(self._blanks) < _BLANKS:
+            self._blanks.append(self._fork_blank())
+        self._node.send(READY)
+        while True:
+            poll = select.poll()
+            poll.register(self._node, select.POLLIN)
+            for blank in self._blanks:
+                poll.register(blank.channel, 0)  # its end is reported anyway
+            events = dict(poll.poll(_QUIET if len(self._blanks) < _BLANKS else None))
+            if self._node.fileno() in events:
+                self._launch()
+            elif not events:
+                self._blanks.append(self._fork_blank())
+            for blank in [
+                each for each in self._blanks if each.channel.fileno() in events
+            ]:  # somebody killed it
+                self._blanks.remove(blank)
+                self._forget(blank)
 
+    def _launch(self) -> None:
+        """Take one Launch, and give it to a blank that is alive. Raises Unreachable when the node has gone."""
+        packet, fds = self._node.recv()
+        if not packet:
+            raise Unreachable("the node closed its channel")
+        uid = msgspec.json.decode(packet, type=_Glance).pod.metadata.uid
+        while True:
+            blank = self._blanks.pop(0) if self._blanks else self._fork_blank()
+            # Before it begins: should it die at once, the node must know whose cgroup to clear away.
+            self._node.send(msgspec.json.encode(Launched(uid, blank.pid, blank.id)))
+            try:
+                blank.channel.send(packet, tuple(fds))
+                break
+            except Unreachable:
+                self._forget(blank)
+        blank.channel.close()
+        for received in fds:
+            os.close(received)
 
-def _forget(base: str, blank: Blank) -> None:
-    """A blank that died before it had a pod."""
-    blank.channel.close()
-    path = f"{base}{blank.id}"
-    cgroups.wait_empty(path, 1)  # its channel closes a moment before it is out of its cgroup
-    cgroups.rmdir(path)
+    def _forget(self, blank: Blank) -> None:
+        """A blank that died before it had a pod."""
+        blank.channel.close()
+        path = self._cgroup + blank.id
+        cgroups.wait_empty(path, 1)  # its channel closes a moment before it is out of its cgroup
+        cgroups.rmdir(path)
+
+    def _fork_blank(self) -> Blank:
+        supervisor_id = os.urandom(6).hex()
+        path = self._cgroup + supervisor_id
+        cgroups.mkdir(path)
+        ours, theirs = Channel.pair()
+        born = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        pid, _ = syscalls.clone3_fork(cgroup_fd=born)
+        os.close(born)
+        if pid == 0:
+            ours.close()
+            self._node.close()
+            for other in self._blanks:
+                other.channel.close()
+            _blank(supervisor_id, theirs, self._base)
+        theirs.close()
+        return Blank(supervisor_id, pid, ours)
 
 
 class _Meta(msgspec.Struct):
@@ -123,25 +147,7 @@ def _seal() -> None:
     gc.freeze()  # or the first collection in a child would touch, and so copy, every page
 
 
-def _fork_blank(base: str, node: Channel, others: list[Blank]) -> Blank:
-    supervisor_id = os.urandom(6).hex()
-    path = f"{base}{supervisor_id}"
-    cgroups.mkdir(path)
-    ours, theirs = Channel.pair()
-    born = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    pid, _ = syscalls.clone3_fork(cgroup_fd=born)
-    os.close(born)
-    if pid == 0:
-        ours.close()
-        node.close()
-        for other in others:
-            other.channel.close()
-        _blank(supervisor_id, theirs)
-    theirs.close()
-    return Blank(supervisor_id, pid, ours)
-
-
-def _blank(supervisor_id: str, channel: Channel) -> NoReturn:
+def _blank(supervisor_id: str, channel: Channel, base: int) -> NoReturn:
     """Wait for a pod; if the forge ends before there is one, end too."""
     code = 0
     try:
@@ -159,7 +165,7 @@ def _blank(supervisor_id: str, channel: Channel) -> NoReturn:
             process.set_title(
                 f"minipod: supervisor {launch.pod.metadata.namespace}/{launch.pod.metadata.name}"
             )
-            supervise(launch, Channel(socket.socket(fileno=fds[0])), supervisor_id)
+            supervise(launch, Channel(socket.socket(fileno=fds[0])), supervisor_id, base)
     except MinipodError as error:
         print(f"supervisor {supervisor_id}: {error}", file=sys.stderr, flush=True)
         code = 1

@@ -27,8 +27,8 @@ class AcceptRequest(Op, frozen=True):
 _ASKED = Stage("node/apply", "supervisor", (AcceptRequest(),))
 
 
-def supervise(launch: Launch, channel: Channel, supervisor_id: str) -> None:
-    """Run the pod until it is removed. Its folders exist; `channel` is the node's."""
+def supervise(launch: Launch, channel: Channel, supervisor_id: str, base: int) -> None:
+    """Run the pod until it is removed. Its folders exist; `channel` is the node's, `base` runtime.base's."""
     layout, uid = launch.facts.layout, launch.pod.metadata.uid
     here = layout.pod_run(uid)
     held = lock(layout, uid)
@@ -45,7 +45,7 @@ def supervise(launch: Launch, channel: Channel, supervisor_id: str) -> None:
         if engine:
             engine.changed(info)
 
-    runtime = Runtime(launch.facts, uid, loop, changed, launch.door)
+    runtime = Runtime(launch.facts, uid, loop, changed, base, launch.door)
     engine = None
     if launch.asked_at:
         times = ((0, launch.asked_at, time.monotonic_ns() - launch.asked_at),)
@@ -60,7 +60,7 @@ def supervise(launch: Launch, channel: Channel, supervisor_id: str) -> None:
     if engine:
         engine.events.happened = lambda event: server.notify(EventHappened(uid, event))
         loop.on_signal(signal.SIGTERM, engine.shut_down)
-        usage.watch(launch.pod, launch.facts, loop, engine.evict)
+        usage.watch(launch.pod, launch.facts, loop, runtime.status, engine.evict)
         engine.begin()
     loop.run()
     if not (engine and engine.left):

@@ -211,11 +211,16 @@ class Node:
         return host.Host(seen.facts | {"file": files} | self._without_blanks(seen))
 
     def _without_blanks(self, seen: host.Host) -> dict[str, host.Facts]:
-        """The forge keeps a number of blank supervisors, each in a cgroup of its own: others after every pod."""
+        """The forge keeps a number of blank supervisors, each in a cgroup of its own: others after every pod. A mount
+        namespace that nobody is in is its base, by descriptor: another forge has another one."""
         own = re.compile(r"^\d+ started at tick \d+: (minipod: (?!supervisor).*)")
         processes = host.counted(own.sub(r"\1", line) for line in seen.facts["process"])
         blank = re.compile(rf"({self.layout.cgroup}/supervisors)/[0-9a-f]{{12}}$")
+        held = seen.facts["namespace"]
+        bases = [name for name, by in held.items() if name.startswith("mnt:") and "/ns/" not in by]
+        others = {name: by for name, by in held.items() if name not in bases}
         return {
+            "namespace": others | host.counted("mnt:[base]" for _ in bases),
             "process": processes,
             "cgroup": host.counted(blank.sub(r"\1/<id>", path) for path in seen.facts["cgroup"]),
         }

@@ -115,7 +115,8 @@ def _container(said: dict[str, list[str]]) -> dict[str, Any]:
     return {
         **{name: lines for name, lines in said.items() if name != "namespaces"},
         "credentials": CREDENTIALS.findall("\n".join(said["credentials"])),
-        "mounts": [_mount(each) for each in mounts.parse("\n".join(said["mounts"]))],
+        # Sorted: a bind that was taken along has an older number than what was mounted before it.
+        "mounts": sorted(_mount(each) for each in mounts.parse("\n".join(said["mounts"]))),
         "network": [chosen.sub("", line) for line in said["network"]],
         "environment": sorted(said["environment"]),
     }

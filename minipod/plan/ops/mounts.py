@@ -50,14 +50,23 @@ def target(root: int, path: str, directory: bool) -> int:
     return syscalls.openat2(root, path, os.O_PATH)
 
 
-class MakeSlave(Op, frozen=True):
-    """What this process mounts is seen by nobody outside; what the host mounts still arrives here."""
+class OpenTrees(Op, frozen=True):
+    """Detached copies of what is mounted at these places of the host and below, for the binds that follow.
+
+    Before the base is joined: it has none of the mounts that the pod itself has made, and maybe not the latest ones of
+    the host.
+    """
+
+    paths: tuple[str, ...]
 
     def run(self, context: Context) -> None:
-        syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_SLAVE)
+        flags = syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE
+        for path in self.paths:
+            tree = syscalls.open_tree(syscalls.AT_FDCWD, path, flags)
+            context.trees.setdefault(path, []).append(tree)
 
     def explain(self) -> str:
-        return "mount --make-rslave /"
+        return "# open_tree: what is bound below is taken along as descriptors"
 
 
 class MountRoot(Op, frozen=True):
@@ -115,7 +124,7 @@ class Mount(Op, frozen=True):
 
 
 class Bind(Op, frozen=True):
-    """A file or directory of the host in the container."""
+    """A file or directory of the host in the container: the tree that OpenTrees has taken along."""
 
     source: str  # on the host
     path: str  # in the container
@@ -123,8 +132,7 @@ class Bind(Op, frozen=True):
     propagation: str = "private"
 
     def run(self, context: Context) -> None:
-        clone = syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE
-        tree = syscalls.open_tree(syscalls.AT_FDCWD, self.source, clone)
+        tree = context.trees[self.source].pop()
         try:
             directory = stat.S_ISDIR(os.fstat(tree).st_mode)
             attributes = _ATTRIBUTES["ro"] if self.readonly else 0

@@ -58,6 +58,16 @@ class Join(Op, frozen=True):
         return f"nsenter --target {quote(PIDS[self.of])} {_options(self.kinds)}"
 
 
+class JoinBase(Op, frozen=True):
+    """Enter the mount namespace that is the host's without the mounts of pods (runtime/base.py): it is copied next."""
+
+    def run(self, context: Context) -> None:
+        syscalls.setns(context.fds["base"], syscalls.CLONE_NEWNS, "the base")
+
+    def explain(self) -> str:
+        return "# setns: into a mount namespace without the mounts of other pods, for there is less to copy"
+
+
 class Unshare(Op, frozen=True):
     """Enter new namespaces. A new PID namespace is for the next child only: Fork follows."""
 
@@ -67,9 +77,9 @@ class Unshare(Op, frozen=True):
         syscalls.unshare(_flags(self.kinds))
 
     def explain(self) -> str:
-        # unshare(1) would make every mount private; which mounts the host still sees is the next operation's matter.
-        unchanged = " --propagation unchanged" if "mnt" in self.kinds else ""
-        return f"unshare {_options(self.kinds)}{unchanged}"
+        # As the base is: what is mounted here is seen by nobody outside, what the host mounts still arrives.
+        slave = " --propagation slave" if "mnt" in self.kinds else ""
+        return f"unshare {_options(self.kinds)}{slave}"
 
 
 class Announce(Op, frozen=True):

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import stat
 import struct
 import termios
 
@@ -34,14 +35,22 @@ class SetOomScore(Op, frozen=True):
 
 
 class Stdio(Op, frozen=True):
-    """Standard input, output and error: /dev/null or a pipe, and pipes to the supervisor."""
+    """Standard input, output and error: /dev/null or a pipe, and pipes to the supervisor.
+
+    The pipes are the user's: who opens /dev/stdout anew is asked for its permissions (as runc's fixStdioPermissions).
+    """
+
+    uid: int = 0
 
     def run(self, context: Context) -> None:
         for number, name in enumerate(("stdin", "stdout", "stderr")):
             os.dup2(context.fds[name], number, inheritable=True)
+            if self.uid and stat.S_ISFIFO(os.fstat(number).st_mode):  # /dev/null is the host's
+                os.fchown(number, self.uid, -1)
 
     def explain(self) -> str:
-        return f"exec </dev/null >{quote(LOG)} 2>&1"
+        owner = f"; chown {self.uid} {quote(LOG)}" if self.uid else ""
+        return f"exec </dev/null >{quote(LOG)} 2>&1{owner}"
 
 
 class Terminal(Op, frozen=True):
@@ -53,6 +62,7 @@ class Terminal(Op, frozen=True):
 
     rows: int = 0
     columns: int = 0
+    uid: int = 0  # whose it is
 
     def run(self, context: Context) -> None:
         master = os.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -65,6 +75,8 @@ class Terminal(Op, frozen=True):
         if os.getsid(0) != os.getpid():  # not yet a session's leader
             os.setsid()
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        if self.uid:
+            os.fchown(slave, self.uid, -1)
         for number in range(3):
             os.dup2(slave, number, inheritable=True)
         context.terminal(master)
@@ -160,14 +172,12 @@ class Exec(Op, frozen=True):
     env: tuple[str, ...]
 
     def run(self, context: Context) -> None:
-        environment = _environment(self.env)
+        environment, program = _environment(self.env), self.argv[0]
         context.leaving()
-        program, missing = (
-            self.argv[0],
-            OSError(errno.ENOENT, "executable file not found in $PATH", self.argv[0]),
-        )
-        folders = [""] if "/" in program else environment.get("PATH", "/bin:/usr/bin").split(":")
-        for folder in folders:
+        if "/" in program:
+            os.execve(program, list(self.argv), environment)
+        missing = OSError(errno.ENOENT, "executable file not found in $PATH", program)
+        for folder in environment.get("PATH", "/bin:/usr/bin").split(":"):
             path = f"{folder}/{program}" if folder else program
             try:
                 os.execve(path, list(self.argv), environment)

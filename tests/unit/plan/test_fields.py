@@ -15,6 +15,7 @@ POD = manifest(
         "spec": {
             "hostname": "other",
             "shareProcessNamespace": True,
+            "dnsPolicy": "Default",
             "securityContext": {"runAsUser": 1000},
             "volumes": [{"name": "a", "emptyDir": {}}, {"name": "b", "emptyDir": {"sizeLimit": "1Mi"}}],
             "initContainers": [{"name": "init", "image": "x", "workingDir": "/w"}],
@@ -46,6 +47,7 @@ APP, INIT = "spec.containers[0]", "spec.initContainers[0]"
         ("pod", host.SetLimit("/c", "cpu.shares", "2"), ""),
         ("sandbox/pause", namespaces.SetHostname("other"), "spec.hostname"),
         ("sandbox/objects", host.MakeFile("/x/hostname"), "spec.hostname"),
+        ("sandbox/objects", host.MakeFile("/x/resolv.conf"), "spec.dnsPolicy"),
         ("sandbox/pins", host.Pin("pid", "/x"), "spec.shareProcessNamespace"),
         ("sandbox/pins", host.Pin("net", "/x"), ""),
         ("container/app/objects", host.SetLimit("/c", "memory.max", "1"), f"{APP}.resources.limits.memory"),

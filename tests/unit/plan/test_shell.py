@@ -42,10 +42,10 @@ def test_an_argument_that_looks_like_the_end_of_a_text_is_not_its_end():
 
 
 def test_what_comes_before_the_namespaces_is_done_first():
-    before, inside = texts(rendered(container(mounts.MakeSlave())))
+    before, inside = texts(rendered(container(mounts.RemountRootReadonly())))
     assert before.startswith("echo $$ >'/c/it'\\''s/cgroup.procs'\n")
     assert 'exec nsenter --target "$PAUSE" --net --ipc' in before
-    assert "mount --make-rslave /" in inside
+    assert "mount -o remount,bind,ro none /" in inside
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,10 @@ def test_a_terminal_is_a_comment_and_its_output_goes_to_the_log():
     *_, inside = texts(rendered(container(mounts.PivotRoot(), process.Terminal())))
     assert 'exec </dev/null >"$LOG" 2>&1\npivot_root' in inside
     assert "\n# a terminal" in inside
+
+
+def test_what_a_user_other_than_root_writes_to_is_its_own():
+    assert process.Stdio(5).explain() == 'exec </dev/null >"$LOG" 2>&1; chown 5 "$LOG"'
 
 
 def test_a_limit_that_not_every_kernel_has_is_set_where_it_is():

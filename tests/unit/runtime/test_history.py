@@ -12,14 +12,14 @@ def stage(name: str, *paths: str) -> Stage:
     return Stage(name, "supervisor", tuple(map(MakeDirectory, paths)))
 
 
-def test_an_operation_is_remembered_with_its_command_and_its_class(tmp_path):
+def test_an_operation_is_remembered_with_its_command_its_class_and_its_word(tmp_path):
     history, here, context = History(), stage("pod", f"{tmp_path}/a", f"{tmp_path}/b"), Context()
     execute(here, context)
     history.ran("pod", here, 7, tuple(context.timings))
     first, second = history.timings()
     assert (first.stage, first.index, first.pid, first.where) == ("pod", 0, 7, "supervisor")
     assert (second.index, second.command) == (1, f"mkdir -m 0755 {tmp_path}/b")
-    assert second.op == "minipod.plan.ops.host.MakeDirectory"
+    assert (second.op, second.word) == ("minipod.plan.ops.host.MakeDirectory", "mkdir")
     assert 0 < first.start + first.duration <= second.start
 
 

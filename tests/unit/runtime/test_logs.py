@@ -24,7 +24,12 @@ def entries(path):
 
 
 def shown(path, **options):
-    return b"".join(logs.read(path, **options))
+    """All of it, the beginning of a line that isn't whole yet included."""
+    reader = logs.LogReader(path, **options)
+    try:
+        return b"".join([*reader.read(), reader.finish()])
+    finally:
+        reader.close()
 
 
 def files(path):
