@@ -14,13 +14,14 @@ from msgspec.structs import replace
 
 from minipod.api.messages import Door, Settings
 from minipod.errors import BadManifest, Invalid, MinipodError
-from minipod.node import breakpoints, mirror, status
+from minipod.node import breakpoints, gates, mirror, status
 from minipod.node.console import Console
 from minipod.node.manifests import items, split
 from minipod.node.node import NODE, Node
 from minipod.node.query import flag
 from minipod.node.waiting import wait_started
 from minipod.spec.decode import Decoded
+from minipod.spec.defaults import default
 from minipod.spec.types import Pod, PodSpec
 from minipod.spec.validate import manifest
 from minipod.spec.yamlio import documents
@@ -53,6 +54,7 @@ class _Step(NamedTuple):
 
     word: str
     pod: Pod
+    begins: bool = False  # nothing holds it, and it has no supervisor
 
 
 async def apply(request: web.Request, console: Console) -> int:
@@ -81,7 +83,8 @@ async def apply(request: web.Request, console: Console) -> int:
 async def create(node: Node, pod: Pod, at: Door | None = None) -> Pod:
     """Create one checked pod. Raises Conflict if its name is taken."""
     pod = node.objects.create(pod, msgspec.json.encode(Applied.of(pod)))
-    await node.pods.start(pod, at)
+    if not gates.gated(pod):
+        await node.pods.start(pod, at)
     return pod
 
 
@@ -193,15 +196,17 @@ async def _carry_out(
 ) -> tuple[list[Pod], list[MinipodError]]:
     """Create or update; returns the pods as they are in the store, and what went wrong when they were started."""
     done: list[Pod] = []
-    created: list[Pod] = []
+    begun: list[Pod] = []
     changed: list[Pod] = []
-    for wanted, (word, pod) in [(pod, _step(node, pod)) for pod in pods]:
+    for wanted, (word, pod, begins) in [(pod, _step(node, pod)) for pod in pods]:
         meta = pod.metadata
         if word == "created":
             pod = node.objects.create(pod, msgspec.json.encode(Applied.of(pod)))  # noqa: PLW2901
-            created.append(pod)
         elif word == "configured":
-            changed.append(node.objects.update(pod, msgspec.json.encode(Applied.of(wanted))))
+            pod = node.objects.update(pod, msgspec.json.encode(Applied.of(wanted)))  # noqa: PLW2901
+            changed.append(pod)
+        if begins:
+            begun.append(pod)
         if meta.deletion_timestamp:
             console.err(f"Warning: pod/{meta.name} is being deleted: apply again when it is gone")
         console.out(f"pod/{meta.name} {word}")
@@ -209,7 +214,7 @@ async def _carry_out(
     errors: list[MinipodError] = []
     for pod in changed:
         await node.pods.update(pod)
-    for pod in created:
+    for pod in begun:
         try:
             await node.pods.start(pod, doors.get(breakpoints.key(pod)), asked_at)
         except MinipodError as error:
@@ -223,14 +228,23 @@ def _step(node: Node, pod: Pod) -> _Step:
     there = node.objects.find_pod(meta.namespace, meta.name)
     mirror.refuse(pod, there)
     if there is None:
-        return _Step("created", pod)
-    before, after = _decoder.decode(node.objects.applied(there.metadata.uid)), Applied.of(pod)
+        return _Step("created", pod, begins=not gates.gated(pod))
+    before, after = _before(node, there), Applied.of(pod)
     if before == after:
         return _Step("unchanged", there)
-    if before.spec != after.spec:
-        raise Invalid("Pod", meta.name, _forbidden(before.spec, after.spec))
+    all_but_gates = replace(after.spec, scheduling_gates=before.spec.scheduling_gates)
+    problems = [*gates.added(before.spec, after.spec), *_forbidden(before.spec, all_but_gates)]
+    if problems:
+        raise Invalid("Pod", meta.name, problems)
     changed = replace(there.metadata, labels=after.labels, annotations=after.annotations)
-    return _Step("configured", replace(there, metadata=changed))
+    pod = gates.left(replace(there, metadata=changed), after.spec.scheduling_gates)
+    return _Step("configured", pod, begins=gates.gated(there) and not gates.gated(pod))
+
+
+def _before(node: Node, there: Pod) -> Applied:
+    """What the pod was last applied from, with what has got a default since."""
+    known = _decoder.decode(node.objects.applied(there.metadata.uid))
+    return replace(known, spec=default(replace(there, spec=known.spec)).spec)
 
 
 def _forbidden(before: PodSpec, after: PodSpec) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from minipod.errors import BadManifest, Invalid
+from minipod.errors import BadManifest
 from minipod.spec import quantity
 from minipod.spec.fields import TYPES, Field, Type
 from minipod.spec.types import EphemeralContainer, Pod
@@ -68,22 +68,15 @@ class Decoded(msgspec.Struct, frozen=True):
 
     pod: Pod
     notes: tuple[str, ...] = ()  # a sentence for each field that is accepted without effect
-    problems: tuple[tuple[str, str], ...] = ()  # (field path, message); only from read
-
-
-def decode(value: dict[str, Any], source: str = "-") -> Decoded:
-    """The Pod that `value` describes, without defaults.
-
-    Raises BadManifest when it isn't a Pod at all, and Invalid with every unknown, mistyped and unsupported field.
-    """
-    decoded = read(value, source)
-    if decoded.problems:
-        raise Invalid("Pod", decoded.pod.metadata.name, list(decoded.problems))
-    return decoded
+    problems: tuple[tuple[str, str], ...] = ()  # (field path, message)
 
 
 def read(value: dict[str, Any], source: str = "-") -> Decoded:
-    """As decode, but returns the problems, and a Pod of all that isn't affected by them, for further checks."""
+    """The Pod that `value` describes, without defaults.
+
+    With every unknown, mistyped and unsupported field as a problem; the Pod is then of all that isn't affected by them,
+    for further checks. Raises BadManifest when it isn't a Pod at all.
+    """
     check_kind(value, source)
     reader = _Reader()
     fields = reader.struct(value, TYPES["Pod"], "", quiet=False)

@@ -32,6 +32,7 @@ def default(pod: Pod) -> Pod:
             ephemeral_containers=tuple(map(_container, spec.ephemeral_containers)),
             volumes=tuple(map(_volume, spec.volumes)),
             restart_policy=spec.restart_policy or "Always",
+            dns_policy=spec.dns_policy or "ClusterFirst",
             # A negative period means the shortest there is (validation.go, ValidatePodUpdate).
             termination_grace_period_seconds=GRACE_PERIOD if grace is None else grace if grace >= 0 else 1,
             security_context=spec.security_context or PodSecurityContext(),

@@ -92,7 +92,7 @@ ResourceRequirements  what a container needs and may use
 ResourceList  amounts by resource
     cpu                Quantity  applied  cores, e.g. 500m
     memory             Quantity  applied  bytes, e.g. 64Mi
-    ephemeral-storage  Quantity  later    writable layer, logs and emptyDirs on disk
+    ephemeral-storage  Quantity  applied  bytes of writable layer and logs; who takes more is evicted
     hugepages-*        Quantity  later    memory in huge pages
     */*                Quantity  later    devices and other resources with a domain before their name
 

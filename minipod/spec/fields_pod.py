@@ -38,8 +38,8 @@ PodSpec  what the pod shall be
     affinity                       Affinity              no effect    which nodes and pods to be near to or far from
     automountServiceAccountToken   bool                  later=false  mount a token for the API; none is now
     containers                     []Container           applied      the app containers, started in this order
-    dnsConfig                      PodDNSConfig          later        additions to /etc/resolv.conf
-    dnsPolicy                      string                later=ClusterFirst  where /etc/resolv.conf comes from
+    dnsConfig                      PodDNSConfig          applied      additions to /etc/resolv.conf
+    dnsPolicy                      string                applied      where /etc/resolv.conf comes from
     enableServiceLinks             bool                  later=false  variables for each Service; none are set now
     ephemeralContainers            []EphemeralContainer  refused      cannot be set on create
     hostAliases                    []HostAlias           later        additions to /etc/hosts
@@ -64,7 +64,7 @@ PodSpec  what the pod shall be
     restartPolicy                  string                applied      Always, OnFailure or Never
     runtimeClassName               string                later        which runtime runs the pod
     schedulerName                  string                no effect=default-scheduler  who chooses the node
-    schedulingGates                []PodSchedulingGate   later        what the pod waits for before it gets a node
+    schedulingGates                []PodSchedulingGate   applied      what the pod waits for before it gets a node
     securityContext                PodSecurityContext    applied      defaults for every container
     serviceAccount                 string                later        the old name of serviceAccountName
     serviceAccountName             string                later        the identity the pod's token speaks for

@@ -5,7 +5,7 @@ their defaults (a limit is requested too). CPU is in thousandths of a core, memo
 v1's cpu.shares, quota is microseconds in each period of 100000 microseconds.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -18,7 +18,7 @@ QosClass = Literal["Guaranteed", "Burstable", "BestEffort"]
 CPU_PERIOD = 100_000  # microseconds, of every quota
 MIN_SHARES = 2  # the kernel's smallest; also for who requests nothing
 MIN_QUOTA = 1_000  # microseconds, the kernel's smallest
-SANDBOX_OOM_SCORE_ADJ = -998  # pause must outlive the containers
+STORAGE = "ephemeral-storage"  # the resource: writable layers, logs, and emptyDirs on disk
 
 
 class Amounts(msgspec.Struct, frozen=True):
@@ -62,29 +62,44 @@ def container_amounts(container: Container) -> Amounts:
 
 
 def pod_amounts(pod: Pod) -> Amounts:
-    """What the pod as a whole requests and may use, for its cgroup.
+    """What the pod as a whole requests and may use, for its cgroup. A limit holds for the pod only if every container
+    has one."""
+    every = {one.name: container_amounts(one) for one in (*pod.spec.init_containers, *pod.spec.containers)}
+    amounts = every.values()
 
-    Init containers run alone, one after another, app containers together: the larger of the two counts. A limit holds
-    for the pod only if every container has one.
-    """
-    apps = [container_amounts(container) for container in pod.spec.containers]
-    inits = [container_amounts(container) for container in pod.spec.init_containers]
+    def most(of: Callable[[Amounts], int]) -> int:
+        return at_once(pod, lambda container: of(every[container.name]))
+
     return Amounts(
-        cpu_request=_effective((one.cpu_request for one in apps), (one.cpu_request for one in inits)),
-        memory_request=_effective(
-            (one.memory_request for one in apps), (one.memory_request for one in inits)
-        ),
-        cpu_limit=_effective((one.cpu_limit for one in apps), (one.cpu_limit for one in inits))
-        if all(one.cpu_limit for one in (*apps, *inits))
-        else 0,
-        memory_limit=_effective((one.memory_limit for one in apps), (one.memory_limit for one in inits))
-        if all(one.memory_limit for one in (*apps, *inits))
-        else 0,
+        cpu_request=most(lambda one: one.cpu_request),
+        memory_request=most(lambda one: one.memory_request),
+        cpu_limit=most(lambda one: one.cpu_limit) if all(one.cpu_limit for one in amounts) else 0,
+        memory_limit=most(lambda one: one.memory_limit) if all(one.memory_limit for one in amounts) else 0,
     )
 
 
-def _effective(apps: Iterable[int], inits: Iterable[int]) -> int:
-    return max(sum(apps), max(inits, default=0))
+def at_once(pod: Pod, of: Callable[[Container], int]) -> int:
+    """The most that a pod's containers need of something at one time.
+
+    App containers and sidecars run together; another init container runs alone but for the sidecars before it
+    (KEP-753, Resources calculation).
+    """
+    beside = peak = 0  # the sidecars so far, and the most that was needed before the app containers
+    for container in pod.spec.init_containers:
+        peak = max(peak, beside + of(container))
+        beside += of(container) if container.restart_policy == "Always" else 0
+    return max(peak, beside + sum(map(of, pod.spec.containers)))
+
+
+def storage_limit(pod: Pod) -> quantity.Quantity | None:
+    """Bytes that a pod as a whole may have on disk: there is a limit as soon as one container has one, and those that
+    have none add nothing to it (k8s.io/component-helpers/resource, PodLimits)."""
+    containers = (*pod.spec.containers, *pod.spec.init_containers)
+    limits = [one.resources.limits[STORAGE] for one in containers if STORAGE in one.resources.limits]
+    if not limits:
+        return None
+    milli = at_once(pod, lambda one: quantity.milli_value(one.resources.limits.get(STORAGE, "0")))
+    return quantity.Quantity(milli, quantity.parse(limits[0]).family)
 
 
 def qos_class(pod: Pod) -> QosClass:
@@ -98,6 +113,18 @@ def qos_class(pod: Pod) -> QosClass:
         for one in all_amounts
     )  # fmt: skip
     return "Guaranteed" if guaranteed else "Burstable"
+
+
+def reserved_memory(pod: Pod, container: Container) -> int:
+    """The memory request, in bytes, that a container's oom_score_adj is made of.
+
+    A sidecar dies no sooner than the app containers it serves: it counts as much as the one that requests least
+    (GetContainerOOMScoreAdjust in pkg/kubelet/qos/policy.go).
+    """
+    own = container_amounts(container).memory_request
+    if container not in pod.spec.init_containers or container.restart_policy != "Always":
+        return own
+    return max(own, min(container_amounts(app).memory_request for app in pod.spec.containers))
 
 
 def oom_score_adj(qos: QosClass, memory_request: int, node_memory: int) -> int:

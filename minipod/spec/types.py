@@ -71,7 +71,7 @@ class ContainerPort(Object, frozen=True):
 
 
 class ResourceRequirements(Object, frozen=True):
-    """What a container needs and what it may use. Keys are cpu and memory, values canonical quantities."""
+    """What a container needs and what it may use: cpu, memory and ephemeral-storage, in canonical quantities."""
 
     limits: dict[str, str] = {}  # the most it may use
     requests: dict[str, str] = {}  # what it is given for certain; the limits when absent
@@ -164,6 +164,27 @@ class PodReadinessGate(Object, frozen=True):
     condition_type: str = ""  # of the condition in status.conditions
 
 
+class PodSchedulingGate(Object, frozen=True):
+    """Something the pod waits for before it gets a node."""
+
+    name: str = ""  # a qualified name, unique in the pod
+
+
+class PodDNSConfigOption(Object, frozen=True):
+    """An option of the resolver, as in resolv.conf(5)."""
+
+    name: str = ""  # e.g. ndots
+    value: str = ""  # what follows the colon; "": the name stands alone
+
+
+class PodDNSConfig(Object, frozen=True):
+    """What /etc/resolv.conf has beyond what the policy gives."""
+
+    nameservers: tuple[str, ...] = ()  # addresses
+    searches: tuple[str, ...] = ()  # domains names are looked up in
+    options: tuple[PodDNSConfigOption, ...] = ()  # one of the same name comes in place of the policy's
+
+
 class PodSpec(Object, frozen=True):
     """What the pod shall be."""
 
@@ -171,12 +192,15 @@ class PodSpec(Object, frozen=True):
     init_containers: tuple[Container, ...] = ()  # run to completion one after another, before the others
     ephemeral_containers: tuple[EphemeralContainer, ...] = ()  # added while it runs, in this order
     readiness_gates: tuple[PodReadinessGate, ...] = ()  # conditions that must be True for Ready
+    scheduling_gates: tuple[PodSchedulingGate, ...] = ()  # as long as there is one, nothing is started
     volumes: tuple[Volume, ...] = ()  # what containers may mount
     restart_policy: str = ""  # Always, OnFailure or Never
     termination_grace_period_seconds: int | None = None  # between SIGTERM and SIGKILL
     active_deadline_seconds: int | None = None  # after so long the pod is ended and Failed
     hostname: str = ""  # "": the pod's name
     host_network: bool = False  # the host's network namespace instead of one of its own
+    dns_policy: str = ""  # ClusterFirst, ClusterFirstWithHostNet, Default or None
+    dns_config: PodDNSConfig | None = None  # what is added to what the policy gives
     share_process_namespace: bool = False  # one PID namespace for all containers
     security_context: PodSecurityContext | None = None  # defaults for the containers
 

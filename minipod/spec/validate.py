@@ -24,6 +24,7 @@ from minipod.spec.types import (
     ResourceRequirements,
     Volume,
 )
+from minipod.spec.validate_dns import dns
 from minipod.spec.validate_handlers import ephemeral, handlers
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -201,6 +202,11 @@ def _spec(spec: PodSpec) -> Problems:
                 yield from ephemeral(path, spec, container)
     for index, gate in enumerate(spec.readiness_gates):
         yield from _qualified(f"spec.readinessGates[{index}].conditionType", gate.condition_type)
+    gates = _Unique()
+    for index, waits in enumerate(spec.scheduling_gates):
+        yield from _qualified(f"spec.schedulingGates[{index}]", waits.name)
+        yield from gates.check(f"spec.schedulingGates[{index}]", waits.name)
+    yield from dns(spec)
     yield from choice("spec.restartPolicy", spec.restart_policy, ("Always", "OnFailure", "Never"))
     if spec.active_deadline_seconds is not None:
         yield from between("spec.activeDeadlineSeconds", spec.active_deadline_seconds, 1, _MAX_ID)

@@ -10,6 +10,7 @@ from minipod.errors import ImageNotFound, InvalidImageName, MinipodError
 from minipod.image import store, users
 from minipod.spec import qos
 from minipod.spec.types import Container, Pod
+from minipod.supervisor import dns
 from minipod.supervisor.volumes import mounts
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -38,7 +39,7 @@ def sandbox(pod: Pod, facts: NodeFacts, attempt: int) -> SandboxConfig:
         host_network=spec.host_network,
         share_pid=spec.share_process_namespace,
         hosts=own_hosts if spec.host_network else "",
-        resolv_conf=facts.dns,
+        resolv_conf=dns.resolv_conf(pod, facts),
     )
 
 
@@ -75,7 +76,9 @@ def container(pod: Pod, spec: Container, facts: NodeFacts, attempt: int) -> Cont
         groups=user.groups,
         mounts=mounts(pod, spec, facts),
         resources=resources(amounts),
-        oom_score_adj=qos.oom_score_adj(qos.qos_class(pod), amounts.memory_request, facts.memory_bytes),
+        oom_score_adj=qos.oom_score_adj(
+            qos.qos_class(pod), qos.reserved_memory(pod, spec), facts.memory_bytes
+        ),
         privileged=bool(own and own.privileged),
         log_path=f"{spec.name}/{attempt}.log",
         termination_message_path=_absolute(spec.termination_message_path),

@@ -1,7 +1,7 @@
 """What a supervisor has seen and is about to do, on disk: `<layout.pod_lib(uid)>/journal`, a fact in JSON a line.
 
     append(fact), then act        so that whoever comes next knows of everything that may have happened
-    replay(path) -> Observed      by the next supervisor, or by a node that finds no supervisor
+    replay(path)                  by the next supervisor
 
 One write(2) a record to a descriptor opened with O_APPEND: a supervisor killed in the middle leaves at most a torn
 last line, which was never acted on and is dropped. No fsync: only a crash of the machine loses what the kernel has
@@ -28,18 +28,13 @@ def path_of(pod_lib: str) -> str:
     return f"{pod_lib}/journal"
 
 
-def replay(path: str) -> Observed:
-    """What the journal at `path` says; nothing if there is none. Raises KernelError if it can't be read."""
-    return _replay(path)[0]
-
-
 class Journal:
     """A pod's journal, open for appending. Its folder exists. Only the process that has the pod's lock may open it."""
 
     def __init__(self, path: str, compact_bytes: int = COMPACT_BYTES) -> None:
         """Open or make it and read what is there. Raises KernelError."""
         self.path = path
-        self.observed, self._size = _replay(path)
+        self.observed, self._size = replay(path)
         self._compact_bytes = compact_bytes
         self._compact_at = max(compact_bytes, 2 * self._size)
         self._fd = _open(path, 0)
@@ -92,8 +87,11 @@ def _open(path: str, flags: int) -> int:
         raise KernelError(error.errno or 0, "open", path) from None
 
 
-def _replay(path: str) -> tuple[Observed, int]:
-    """What the whole lines at the beginning say, and where they end."""
+def replay(path: str) -> tuple[Observed, int]:
+    """What the whole lines at the beginning of a journal say, and where they end; nothing if there is none.
+
+    Raises KernelError if it can't be read.
+    """
     observed, end = Observed(), 0
     try:
         with open(path, "rb") as file:

@@ -37,15 +37,15 @@ def empty_dirs(pod: Pod, facts: NodeFacts) -> tuple[EmptyDir, ...]:
     return tuple(found)
 
 
-def limited(pod: Pod, facts: NodeFacts) -> dict[str, tuple[str, int, str]]:
-    """The emptyDirs whose sizeLimit nobody but us enforces, those on disk: path, bytes, and the limit as written."""
+def on_disk(pod: Pod, facts: NodeFacts) -> tuple[tuple[Volume, str], ...]:
+    """The emptyDirs whose size the kernel doesn't limit, and where they are."""
     if facts.settings.emptydir_medium == "tmpfs":
-        return {}
-    return {
-        volume.name: (_path(pod, facts, volume, False), value(source.size_limit), source.size_limit)
+        return ()
+    return tuple(
+        (volume, _path(pod, facts, volume, False))
         for volume in pod.spec.volumes
-        if (source := volume.empty_dir) and source.size_limit and source.medium != "Memory"
-    }
+        if volume.empty_dir and volume.empty_dir.medium != "Memory"
+    )
 
 
 def mounts(pod: Pod, container: Container, facts: NodeFacts) -> tuple[Mount, ...]:

@@ -26,6 +26,7 @@ def test_the_pod_gets_its_defaults():
     assert pod.metadata.namespace == "default"
     assert pod.spec == PodSpec(
         restart_policy="Always",
+        dns_policy="ClusterFirst",
         termination_grace_period_seconds=30,
         security_context=PodSecurityContext(),
         scheduler_name="default-scheduler",
@@ -35,6 +36,7 @@ def test_the_pod_gets_its_defaults():
 def test_what_is_said_is_left_alone():
     spec = PodSpec(
         restart_policy="Never",
+        dns_policy="None",
         termination_grace_period_seconds=0,
         security_context=PodSecurityContext(run_as_user=1),
         scheduler_name="mine",

@@ -1,5 +1,6 @@
 """Requests and limits become classes, shares, quotas and scores as in the kubelet."""
 
+import msgspec
 import pytest
 
 from minipod.spec import qos
@@ -69,6 +70,30 @@ def test_the_pod_requests_the_sum_of_its_apps_or_its_largest_init_container():
         )
     )
     assert (found.cpu_request, found.memory_request) == (500, 2 * GI)
+
+
+def sidecar(name, **resources):
+    return msgspec.structs.replace(container(name, **resources), restart_policy="Always")
+
+
+def test_a_sidecar_runs_beside_the_apps_and_the_init_containers_after_it():
+    small = {"limits": {"memory": "64Mi"}}
+    apps = (container("app", {"memory": "128Mi"}, cpu="300m"),)
+    alone, beside = container("setup", **small, cpu="200m"), sidecar("shipper", **small, cpu="50m")
+    found = qos.pod_amounts(pod(*apps, init=(alone, beside)))
+    assert (found.cpu_request, found.memory_limit) == (350, 192 * 2**20)
+    large = container("large", {"memory": "1Gi"}, cpu="1")
+    assert qos.pod_amounts(pod(*apps, init=(large, beside))).cpu_request == 1000
+    found = qos.pod_amounts(pod(*apps, init=(beside, large)))
+    assert (found.cpu_request, found.memory_limit) == (1050, GI + 64 * 2**20)
+
+
+def test_a_sidecar_is_killed_no_sooner_than_the_app_that_requests_least():
+    inits = (container("setup"), sidecar("small", memory="64Mi"), sidecar("large", memory="2Gi"))
+    found = pod(container("a", memory="1Gi"), container("b", memory="128Mi"), init=inits)
+    every = (*found.spec.init_containers, *found.spec.containers)
+    mebibytes = [qos.reserved_memory(found, each) // 2**20 for each in every]
+    assert mebibytes == [0, 128, 2048, 1024, 128]
 
 
 def test_the_pod_has_a_limit_only_if_every_container_has_one():

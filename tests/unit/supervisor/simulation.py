@@ -86,7 +86,9 @@ class Simulation(Checks):
         self._due, self._order, self._ids = [], itertools.count(), itertools.count()
         self._life = 0  # of the supervisor: what an earlier one waited for never comes
         self._starts = {}
-        self._again = set()  # what the last StartOver made to run again, and no attempt has been made of since
+        self._again = (
+            set()
+        )  # what the last StartOver made to run again, and no attempt has been made of since
         self._tables = {}
         self.record(observed.SupervisorBegan(at=self.now))
 

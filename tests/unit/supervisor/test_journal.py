@@ -25,6 +25,11 @@ def attempts(count):
     return facts
 
 
+def known_at(path):
+    """What the next supervisor will know."""
+    return j.replay(path)[0]
+
+
 @pytest.fixture
 def path(tmp_path):
     return j.path_of(str(tmp_path))
@@ -44,7 +49,7 @@ def journal(path):
 
 
 def test_no_journal_is_nothing_known(path):
-    assert j.replay(path) == Observed()
+    assert known_at(path) == Observed()
 
 
 def test_what_was_appended_is_replayed(path, journal):
@@ -52,7 +57,7 @@ def test_what_was_appended_is_replayed(path, journal):
     for fact in [BEGAN, *attempts(3)]:
         known = first.append(fact)
     assert known.sequence == 7
-    assert j.replay(path) == known
+    assert known_at(path) == known
     assert journal().observed == known
 
 
@@ -73,14 +78,14 @@ def test_a_torn_last_line_is_dropped_and_the_next_fact_stands_alone(path, journa
     second = journal()
     assert second.observed == known
     known = second.append(SupervisorBegan(at=3))
-    assert j.replay(path) == known
+    assert known_at(path) == known
 
 
 def test_after_a_line_that_is_not_whole_nothing_is_believed(path, journal):
     known = journal().append(BEGAN)
     with open(path, "ab") as file:
         file.write(b'\0\0\0\n{"fact":"SupervisorBegan","at":2}\n')
-    assert j.replay(path) == known
+    assert known_at(path) == known
 
 
 def test_every_torn_end_gives_what_was_known_at_some_time(path, journal):
@@ -91,14 +96,14 @@ def test_every_torn_end_gives_what_was_known_at_some_time(path, journal):
     for length in range(len(whole) + 1):
         with open(path, "wb") as file:
             file.write(whole[:length])
-        assert j.replay(path) == states[whole[:length].count(b"\n")]
+        assert known_at(path) == states[whole[:length].count(b"\n")]
 
 
 def test_a_large_journal_is_compacted_and_still_says_the_same(path, journal):
     first = journal(compact_bytes=2000)
     for fact in attempts(200):
         known = first.append(fact)
-        assert j.replay(path) == known
+        assert known_at(path) == known
     assert os.path.getsize(path) < 4000
     assert os.listdir(os.path.dirname(path)) == ["journal"]
     assert journal().observed == known
@@ -112,7 +117,7 @@ def test_a_compaction_that_fails_loses_nothing(path, journal, monkeypatch):
     first = journal(compact_bytes=500)
     for fact in attempts(10):
         known = first.append(fact)
-    assert j.replay(path) == known
+    assert known_at(path) == known
 
 
 def test_on_a_full_disk_a_fact_has_not_happened(path, journal, monkeypatch):
@@ -124,9 +129,9 @@ def test_on_a_full_disk_a_fact_has_not_happened(path, journal, monkeypatch):
         first.append(SupervisorBegan(at=2))
     monkeypatch.setattr(j.os, "write", real)
     assert first.observed == known
-    assert j.replay(path) == known
+    assert known_at(path) == known
     assert first.append(SupervisorBegan(at=3)).sequence == 2
-    assert j.replay(path).sequence == 2
+    assert known_at(path).sequence == 2
 
 
 def test_others_cannot_read_it(path, journal):
