@@ -138,3 +138,4 @@ class Timing(Record, frozen=True):
     error: str = ""
     where: str = ""  # of the stage: supervisor, child or netlink
     op: str = ""  # the operation's class, with its module; empty: the process was killed, nobody knows where
+    word: str = ""  # what the operation is called, e.g. pivot_root

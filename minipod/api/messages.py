@@ -31,7 +31,6 @@ from minipod.kernel.cgroups import Hierarchies
 from minipod.names import Layout, layout
 from minipod.spec.types import Event, Pod, PodStatus
 
-VERSION = 1
 _layouts = functools.cache(layout)
 
 

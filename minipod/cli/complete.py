@@ -20,7 +20,7 @@ def run(args: Args) -> int:
 
 def candidates(words: list[str]) -> list[str]:
     """What the last of `words` (those after `minipod`) may become."""
-    *before, last = words
+    *before, last = _whole(words)
     if not before:
         found = [verb for group in VERBS.values() for verb in group]
     else:
@@ -29,7 +29,19 @@ def candidates(words: list[str]) -> list[str]:
         except UsageError:
             return []
         found = _for_verb(command, before[1:], last)
-    return [word for word in found if word.startswith(last)]
+    cut = 0 if last == words[-1] else last.rindex(":") + 1  # bash puts back only what comes after the colon
+    return [word[cut:] for word in found if word.startswith(last)]
+
+
+def _whole(words: list[str]) -> list[str]:
+    """The words as they were typed: bash takes them apart at their colons (bash(1), COMP_WORDBREAKS)."""
+    whole: list[str] = []
+    for before, word in pairwise(["", *words]):
+        if whole and ":" in (word, before):
+            whole[-1] += word
+        else:
+            whole.append(word)
+    return whole
 
 
 def _for_verb(command: Command, before: list[str], last: str) -> list[str]:
@@ -45,7 +57,8 @@ def _for_verb(command: Command, before: list[str], last: str) -> list[str]:
         return []
     wanted = command.words[min(len(words), len(command.words) - 1)]
     kind = last.partition("/")[0]
-    slash = [f"{kind}/{name}" for name in _pods(before)] if "/" in last and kind in PODS else []
+    named = "/" in last and kind in PODS and wanted != "pod:"
+    slash = [f"{kind}/{name}" for name in _pods(before)] if named else []
     return slash or _offer(wanted, words, before)
 
 
@@ -71,6 +84,8 @@ def _offer(wanted: str, words: list[str], before: list[str]) -> list[str]:
         return [f"pod/{name}" for name in _pods(before)]
     if wanted == "pod":
         return [name for name in _pods(before) if name not in words]
+    if wanted == "pod:":
+        return _to_copy(words, before)
     if wanted == "image":
         names = [name for item in _get("/minipod/v1/images").get("items", []) for name in item["names"]]
         return [name.removeprefix("docker.io/").removeprefix("library/") for name in names]
@@ -80,6 +95,16 @@ def _offer(wanted: str, words: list[str], before: list[str]) -> list[str]:
     if wanted == "verb":
         return [verb for group in VERBS.values() for verb in group]
     return wanted.split("|") if "|" in wanted or wanted == "json" else []  # nothing: the shell offers files
+
+
+def _to_copy(words: list[str], before: list[str]) -> list[str]:
+    """One of the two is in a pod, the other here."""
+    import os
+
+    if any(":" in word for word in words):
+        return []
+    here = [] if words else [f"{name}/" if os.path.isdir(name) else name for name in sorted(os.listdir())]
+    return [*(f"{name}:" for name in _pods(before)), *here]
 
 
 def _namespace(before: list[str]) -> str:

@@ -8,6 +8,7 @@ _BASH = """\
 _minipod() {
     local IFS=$'\\n'
     COMPREPLY=($("${COMP_WORDS[0]}" __complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+    if [[ ${COMPREPLY[0]-} == *[:/] ]]; then compopt -o nospace; fi
 }
 complete -o default -F _minipod minipod"""
 
@@ -17,7 +18,9 @@ _ZSH = """\
 _minipod() {
     local -a found
     found=(${(f)"$("${words[1]}" __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)"})
-    if (( $#found )); then compadd -- $found; else _files; fi
+    if (( ! $#found )); then _files; return; fi
+    compadd -S '' -- ${(M)found:#*[:/]}
+    compadd -- ${found:#*[:/]}
 }
 compdef _minipod minipod"""
 

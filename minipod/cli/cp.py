@@ -141,4 +141,5 @@ COMMAND = Command(
         Option("container", "The container; without it the first", "c", "NAME", "container"),
         Option("no-preserve", "Copies in the container belong to its user, with usual permissions"),
     ),
+    words=("pod:",),
 )

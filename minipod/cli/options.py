@@ -44,7 +44,7 @@ class UsageError(Exception):
 class Option:
     """`-s, --name VALUE`; a switch if `value` is empty.
 
-    `complete` says what completion offers: "a|b|c", or one of file, pod, container, image, verb.
+    `complete` says what completion offers: "a|b|c", or one of file, pod, pod/, pod:, container, image, verb.
     """
 
     __slots__ = ("complete", "help", "name", "short", "value")

@@ -29,7 +29,7 @@ class Copier:
         mode = os.fstat(fd).st_mode
         try:
             if stat.S_ISDIR(mode) and _is_the_kernels(fd):
-                _tell(f"warning: skipping {shown}: a file system of the kernel's, which holds no files")
+                _tell(f"warning: skipping {shown}: a file system like /proc, which keeps no files")
             elif stat.S_ISDIR(mode):
                 into = _folder(folder, name, mode)
                 try:
@@ -110,8 +110,14 @@ def again(fd: int) -> str:
 
 
 def _is_the_kernels(fd: int) -> bool:
-    """/proc, /sys and the like are kept nowhere: no blocks (statfs(2)). To read them to the end takes for ever."""
-    return os.fstatvfs(fd).f_blocks == 0
+    """/proc, /sys and the like, by what all of them say of their size: simple_statfs() of fs/libfs.c. To read them to
+    the end takes for ever. (A tmpfs without a size has inodes at least; FUSE has no blocks of a page, or no answer.)"""
+    try:
+        said = os.fstatvfs(fd)
+    except OSError:
+        return False
+    empty = (0, 0, os.sysconf("SC_PAGE_SIZE"), 255)
+    return (said.f_blocks, said.f_files, said.f_bsize, said.f_namemax) == empty
 
 
 def _folder(parent: int, name: str, mode: int) -> int:

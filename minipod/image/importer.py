@@ -61,12 +61,12 @@ def import_tar(
     os.makedirs(f"{images}/names", exist_ok=True)
     os.chmod(images, 0o700)
     store.collect(images)
-    with store.locked(images, shared=True):
+    with store.locked(images, shared=True) as lock:
         partial = f"{images}/.{secrets.token_hex(8)}.partial"
         try:
             rootfs = f"{partial}/rootfs"
             os.makedirs(rootfs)
-            tar_digest = _unpack_source(source, rootfs)
+            tar_digest = _unpack_source(source, rootfs, lock)
             _check_root_file_system(rootfs, name)
             _make_mount_points(rootfs)
             id = _write_configuration(partial, config, tar_digest)
@@ -85,17 +85,17 @@ def read_config(path: str) -> store.Config:
         raise MinipodError(f"can't read the image configuration {path}: {error}") from None
 
 
-def _unpack_source(source: str | BinaryIO, rootfs: str) -> str:
+def _unpack_source(source: str | BinaryIO, rootfs: str, lock: int) -> str:
     if not isinstance(source, str):
-        return _unpack(source, "the stream", rootfs)
+        return _unpack(source, "the stream", rootfs, lock)
     try:
         with open(source, "rb") as stream:
-            return _unpack(stream, source, rootfs)
+            return _unpack(stream, source, rootfs, lock)
     except OSError as error:
         raise MinipodError(f"can't import {source}: {error.strerror}") from None
 
 
-def _unpack(stream: BinaryIO, what: str, rootfs: str) -> str:
+def _unpack(stream: BinaryIO, what: str, rootfs: str, lock: int) -> str:
     """Unpack and hash in one pass; returns the SHA-256 of what came in, as 64 digits."""
     digest = hashlib.sha256()
     chunk = stream.read(_CHUNK)
@@ -104,7 +104,10 @@ def _unpack(stream: BinaryIO, what: str, rootfs: str) -> str:
     # A file for tar's complaints: many of them would fill a pipe, and tar would wait for us as we wait for it.
     with tempfile.TemporaryFile() as complaints:
         environment = {**os.environ, "LC_ALL": "C"}
-        tar = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=complaints, env=environment)
+        # With the lock: should this process be killed, tar goes on for a moment, and nobody may clear up under it.
+        tar = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stderr=complaints, env=environment, pass_fds=[lock]
+        )
         try:
             with tar:
                 assert tar.stdin

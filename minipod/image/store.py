@@ -143,12 +143,13 @@ def name_image(images: str, name: str, id: str) -> None:
 
 
 @contextmanager
-def locked(directory: str, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
-    """Hold flock(2) on a directory. The kernel gives it back when the process dies. BlockingIOError if not `wait`."""
+def locked(directory: str, *, shared: bool = False, wait: bool = True) -> Iterator[int]:
+    """Hold flock(2) on a directory. The kernel gives it back when the process dies, and every child to which the
+    descriptor was passed on. BlockingIOError if not `wait`."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
-        yield
+        yield fd
     finally:
         os.close(fd)
 

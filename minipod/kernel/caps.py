@@ -60,23 +60,9 @@ def to_names(mask: int) -> list[str]:
     return [f"CAP_{NAMES[number] if number < len(NAMES) else number}" for number in numbers]
 
 
-DEFAULT_MASK = to_mask(DEFAULT)
-
-
 def of_kernel() -> int:
     """Every capability this kernel has."""
     return (2 << int(files.read("/proc/sys/kernel/cap_last_cap"))) - 1
-
-
-def available() -> int:
-    """Every capability a child of this process can have: its bounding set. `privileged` means these.
-
-    Less than of_kernel() on a host that is itself confined; what is wanted and not here is `wanted & ~available()`.
-    """
-    for line in files.read("/proc/self/status").splitlines():
-        if line.startswith("CapBnd:"):
-            return int(line.split()[1], 16)
-    return of_kernel()
 
 
 def drop_bounding(keep: int) -> None:

@@ -104,11 +104,6 @@ def kill(v2_directory: str) -> None:
             raise
 
 
-def populated(v2_directory: str) -> bool:
-    """Whether a process that hasn't ended is in a cgroup2 cgroup or below. A missing cgroup is empty."""
-    return not wait_empty(v2_directory, 0)
-
-
 def wait_empty(v2_directory: str, timeout: float) -> bool:
     """Wait up to `timeout` seconds until a cgroup2 cgroup and all below it is empty; False if it isn't by then.
 
@@ -144,11 +139,6 @@ def enter_v1(directory: str) -> None:
     Through `tasks`: cgroup.procs moves whole thread groups and waits for an RCU grace period, 7-23 ms when idle.
     """
     files.write(f"{directory}/tasks", "0")
-
-
-def enter_v2(directory: str) -> None:
-    """Move the calling process into a cgroup2 cgroup. Being born in it is faster: clone3_fork(cgroup_fd=...)."""
-    files.write(f"{directory}/cgroup.procs", "0")
 
 
 # --- limits ----------------------------------------------------------------------------------------------------------

@@ -55,10 +55,25 @@ def status(pid: int | str) -> dict[str, str]:
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
-def start_time(pid: int | str) -> int:
-    """When the process started, in clock ticks since boot: with the pid, a name that is never used twice."""
-    # The second field is the command in parentheses, and may itself hold spaces and parentheses.
-    return int(files.read(f"/proc/{pid}/stat").rpartition(")")[2].split()[19])
+def root(pid: int, cgroup: str) -> int:
+    """A descriptor (O_PATH) of the root directory of a process that is in `cgroup`, a part of its path, or below it.
+
+    The caller closes it. KernelError with ESRCH: it has ended, or the number is that of a process elsewhere by now.
+    With "" as `cgroup` any process will do.
+    """
+    path = f"/proc/{pid}/root"
+    try:
+        # What is looked up below this descriptor is of one process, also when its number is used again.
+        proc = os.open(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if cgroup not in files.read(f"/proc/self/fd/{proc}/cgroup"):
+                raise KernelError(errno.ESRCH, "open", path)
+            return os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc)
+        finally:
+            os.close(proc)
+    except (OSError, KernelError) as error:
+        gone = error.errno == errno.ENOENT
+        raise KernelError(errno.ESRCH if gone else error.errno or 0, "open", path) from None
 
 
 # --- how processes end -----------------------------------------------------------------------------------------------
@@ -76,15 +91,6 @@ def _exit(result: "os.waitid_result") -> Exit:
     if result.si_code == os.CLD_EXITED:
         return Exit(result.si_pid, result.si_status)
     return Exit(result.si_pid, 128 + result.si_status, result.si_status)
-
-
-def wait_pidfd(pidfd: int, block: bool = True) -> Exit | None:
-    """Wait for a child by its pidfd and reap it; without `block`, None while it still runs. ECHILD: not our child."""
-    try:
-        result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | (0 if block else os.WNOHANG))
-    except OSError as error:
-        raise KernelError(error.errno or 0, "waitid", f"the process of descriptor {pidfd}") from None
-    return _exit(result) if result else None
 
 
 def reap() -> list[Exit]:
@@ -138,11 +144,6 @@ def set_dumpable(dumpable: bool) -> None:
 def set_pdeathsig(number: int) -> None:
     """The signal this process gets when the *thread* that forked it ends; call it first, then check getppid()."""
     _prctl("PR_SET_PDEATHSIG", prctl.set_pdeathsig, number)
-
-
-def set_child_subreaper() -> None:
-    """From now on orphans among our descendants become our children."""
-    _prctl("PR_SET_CHILD_SUBREAPER", prctl.set_child_subreaper, 1)
 
 
 def set_no_new_privs() -> None:

@@ -10,7 +10,7 @@ import time
 from minipod.errors import MinipodError
 from minipod.kernel.process import set_title
 from minipod.names import layout
-from minipod.node import daemon, places
+from minipod.node import daemon, folders
 
 
 def main() -> int:
@@ -24,7 +24,7 @@ def main() -> int:
     try:
         if os.geteuid() != 0:
             raise MinipodError("the node must run as root")
-        held = places.lock(here)
+        held = folders.lock(here)
         set_title("minipod: node")
         gc.freeze()  # what is imported stays: no collection needs to look at it again
         asyncio.run(daemon.run(here))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from minipod.api import messages as m
 from minipod.api.channel import Channel
 from minipod.errors import Conflict, MinipodError
+from minipod.node import gates
 from minipod.node.build import Ids, parts
 from minipod.node.console import Console
 from minipod.node.hub import Watch
@@ -27,6 +28,8 @@ def doors(pods: Iterable[Pod], place: str, facts: m.NodeFacts) -> dict[Key, m.Do
     """Where each pod is to stop. Raises BadQuery for a place that one of them doesn't have."""
     found = {}
     for pod in pods:
+        if held := gates.why(pod):
+            raise BadQuery(f"pod/{pod.metadata.name} can't be stopped there: it {held}")
         try:
             stage, index = find(plan_of(pod, facts), place)
         except NoSuchPlace as error:

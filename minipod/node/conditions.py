@@ -13,7 +13,7 @@ from minipod.errors import Invalid
 from minipod.node import patch, rest
 from minipod.node.node import NODE
 from minipod.node.objects import now
-from minipod.node.told import OWN
+from minipod.node.pod_status import OWN
 from minipod.spec.types import Pod, PodCondition
 
 _STATUSES = ("True", "False", "Unknown")
@@ -22,8 +22,7 @@ _STATUSES = ("True", "False", "Unknown")
 async def status(request: web.Request) -> web.Response:
     """PATCH or PUT /api/v1/namespaces/{ns}/pods/{name}/status: conditions that are not the supervisor's own."""
     node, pod = request.app[NODE], rest.pod_of(request)
-    sent = await patch.body(request)
-    fields = dict(sent.get("status") or {})
+    fields = await patch.fields(request, "status")
     wanted = patch.items(
         request, fields.pop("conditions", None), pod.status.conditions, "type", "status.conditions", pod
     )

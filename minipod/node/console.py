@@ -70,6 +70,9 @@ def on_console(verb: Verb) -> Handler:
         except MinipodError as error:
             console.err(status.as_text(error))
             code = 1
+        except web.HTTPRequestEntityTooLarge as error:
+            console.err(f"error: the request is too large: {error.text}")
+            code = 1
         except ConnectionError:  # the client has gone: nobody is there to be told
             raise
         except Exception:  # noqa: BLE001  # whatever it is, the client must hear of it

@@ -10,7 +10,6 @@ import array
 import asyncio
 import errno
 import os
-import select
 import socket
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ from aiohttp import web
 
 from minipod.api.cri import ContainerInfo
 from minipod.errors import Conflict, KernelError, MinipodError, NotFound
-from minipod.kernel import files, process
+from minipod.kernel import process
 from minipod.kernel.syscalls import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, openat2
 from minipod.node import rest, status
 from minipod.node.node import NODE
@@ -71,7 +70,12 @@ async def find(request: web.Request) -> web.StreamResponse:
 
 def _find(info: ContainerInfo, path: str) -> Found:
     """Raises NotFound, Conflict and KernelError."""
-    root = _root(info)
+    try:
+        root = process.root(info.pid, info.id)  # not of a process that has its pid by now
+    except KernelError as error:
+        if error.errno != errno.ESRCH:
+            raise
+        raise Conflict(f'container "{info.name}" has ended') from None
     try:
         return Found(openat2(root, path, os.O_PATH, resolve=_RESOLVE))
     except KernelError as error:
@@ -81,23 +85,6 @@ def _find(info: ContainerInfo, path: str) -> Found:
         return Found(openat2(root, folder or "/", os.O_PATH | os.O_DIRECTORY, resolve=_RESOLVE), name)
     finally:
         os.close(root)
-
-
-def _root(info: ContainerInfo) -> int:
-    """A descriptor (O_PATH) of the root of a container's first process: not of one that has its pid by now."""
-    pidfd = process.pidfd_open(info.pid)
-    try:
-        own = info.id in files.read(f"/proc/{info.pid}/cgroup")
-        root = os.open(f"/proc/{info.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        ended = select.select([pidfd], [], [], 0)[0]  # then the pid may have been anybody's meanwhile
-    except (OSError, KernelError) as error:
-        raise Conflict(f'container "{info.name}" has ended: {error}') from None
-    finally:
-        os.close(pidfd)
-    if ended or not own:
-        os.close(root)
-        raise Conflict(f'container "{info.name}" has ended')
-    return root
 
 
 def _pass_on(connection: int, text: bytes, fd: int) -> None:

@@ -15,7 +15,7 @@ from minipod.errors import MinipodError
 from minipod.image import store as images
 from minipod.kernel.cgroups import Hierarchies
 from minipod.names import Layout
-from minipod.node import network, places, server, settings
+from minipod.node import folders, network, server, settings
 from minipod.node.hub import Hub
 from minipod.node.node import Node
 from minipod.node.objects import Objects
@@ -31,16 +31,16 @@ async def run(layout: Layout) -> None:
     toml = settings.read(f"{layout.etc}/node.toml", dict(os.environ))
     facts = settings.facts(layout, toml)
     try:
-        places.ensure(layout, facts.cgroups)
+        folders.ensure(layout, facts.cgroups)
         node, pods, store, hub = _make(layout, facts)
     except MinipodError:
-        places.remove_unused(layout, facts.cgroups)
+        folders.remove_unused(layout, facts.cgroups)
         raise
     try:
         runner = await _begin(node, pods)
     except MinipodError:
         await _end(pods, store)
-        await _remove_places(layout, facts, places.remove_unused)
+        await _remove_folders(layout, facts, folders.remove_unused)
         raise
     sweeping = asyncio.create_task(asyncio.to_thread(images.collect, layout.images))
     await node.stopping.wait()
@@ -55,7 +55,7 @@ async def run(layout: Layout) -> None:
         await network.remove(layout)
     await _end(pods, store)
     if node.remove_all:
-        await _remove_places(layout, facts, places.remove)
+        await _remove_folders(layout, facts, folders.remove)
     _log.info("node %s: stopped", facts.node_name)
 
 
@@ -88,7 +88,7 @@ async def _end(pods: Pods, store: Store) -> None:
     store.close()
 
 
-async def _remove_places(
+async def _remove_folders(
     layout: Layout, facts: NodeFacts, remove: Callable[[Layout, Hierarchies], None]
 ) -> None:
     """The forge's last processes may be ending still, and a cgroup with a process in it can't go."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from aiohttp import web
 
 from minipod.errors import BadManifest, MinipodError, NotFound
-from minipod.node import selector, status
+from minipod.node import apply, gates, selector, status
 from minipod.node.console import Console
 from minipod.node.manifests import items, read_sources
 from minipod.node.mirror import is_mirror
@@ -33,6 +33,9 @@ async def delete_pod(node: Node, pod: Pod, grace: int | None) -> Pod:
 
 async def end_pod(node: Node, pod: Pod, grace: int | None) -> Pod:
     """Mark the pod Terminating and tell its supervisor. Returns the object as it is now."""
+    if gates.gated(pod):  # there is nothing but the object
+        node.objects.pod_gone(pod.metadata.uid)
+        return pod
     if grace is None:
         grace = int(grace_of(pod))
     # Written first: whoever finds the object after a crash finishes what was begun.
@@ -57,7 +60,7 @@ async def delete(request: web.Request, console: Console) -> int:
             console.err("No resources found")
             return 0
     elif not targets:
-        targets = list(_named_in(await request.text(), query.get("source") or "-", namespace))
+        targets = list(_named_in(await apply.body(request), query.get("source") or "-", namespace))
     uids: set[str] = set()
     failed = False
     with node.objects.watch(lambda change: change.type == "DELETED") as watch:

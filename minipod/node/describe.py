@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 
 from minipod.errors import MinipodError
-from minipod.node import screen, selector, status
+from minipod.node import gates, screen, selector, status
 from minipod.node.console import Console
 from minipod.node.describe_parts import NONE, Lines, Value, containers, date, optional, seccomp, source
 from minipod.node.node import NODE, Node
@@ -70,7 +70,7 @@ def _about(event: Event, pod: Pod) -> bool:
 def text(pod: Pod, events: Sequence[Event], now: float, node: Node) -> list[str]:
     """The whole description, aligned."""
     value: Value = msgspec.to_builtins(pod)
-    where = f"{node.facts.node_name}/{node.facts.host_ip}"
+    where = NONE if gates.gated(pod) else f"{node.facts.node_name}/{node.facts.host_ip}"
     tmpfs = node.facts.settings.emptydir_medium == "tmpfs"
     body = [
         *_head(value, now, where),

@@ -23,7 +23,7 @@ async def ephemeral(request: web.Request) -> web.Response:
     node, pod = request.app[NODE], rest.pod_of(request)
     if request.method == "GET":
         return rest.reply(pod)
-    fields = dict((await patch.body(request)).get("spec") or {})
+    fields = await patch.fields(request, "spec")
     wanted = patch.items(
         request, fields.pop("ephemeralContainers", None), pod.spec.ephemeral_containers, "name", _PATH, pod
     )

@@ -82,18 +82,36 @@ class _Upload:
 async def remove_image(request: web.Request) -> web.Response:
     """DELETE /minipod/v1/images/{name}"""
     node = request.app[NODE]
-    images, wanted = node.layout.images, _wanted(node)
+    images, names, ids = node.layout.images, _named(node), _in_use(node)
 
     def in_use(image: Image) -> bool:
-        return any(_means(images, name, image) for name in wanted)
+        return image.id in ids or any(_means(images, name, image) for name in names)
 
     return rest.reply(await asyncio.to_thread(store.remove, images, request.match_info["name"], in_use))
 
 
-def _wanted(node: Node) -> set[str]:
+def _named(node: Node) -> set[str]:
     """The images of every pod there is, as their manifests name them."""
     specs = [pod.spec for pod in node.objects.pods()]
-    return {each.image for spec in specs for each in (*spec.init_containers, *spec.containers)}
+    return {
+        each.image
+        for spec in specs
+        for each in (*spec.init_containers, *spec.containers, *spec.ephemeral_containers)
+    }
+
+
+def _in_use(node: Node) -> set[str]:
+    """The ids of the images that containers were made of: their names may mean newer ones since."""
+    told = [pod.status for pod in node.objects.pods()]
+    return {
+        each.image_id.removeprefix("sha256:")
+        for status in told
+        for each in (
+            *status.init_container_statuses,
+            *status.container_statuses,
+            *status.ephemeral_container_statuses,
+        )
+    }
 
 
 def _means(images: str, name: str, image: Image) -> bool:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from minipod.node import status
 from minipod.node.console import Console
+from minipod.node.gates import GATED, gated
 from minipod.node.hub import Change, Watch
 from minipod.node.node import NODE, Node
 from minipod.node.query import flag, number
@@ -98,7 +99,8 @@ def _attempt(pod: Pod, container: str, previous: bool) -> int:
         return found.restart_count - 1
     if found and (found.state.running or found.state.terminated or found.last_state.terminated):
         return found.restart_count
-    reason = found.state.waiting.reason if found and found.state.waiting else "ContainerCreating"
+    begins = GATED.reason if gated(pod) else "ContainerCreating"
+    reason = found.state.waiting.reason if found and found.state.waiting else begins
     raise status.BadRequest(
         f'container "{container}" in pod "{name}" is waiting to start: {_WAITING.get(reason, reason)}'
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from minipod.errors import BadManifest
+from minipod.spec import decode
 from minipod.spec.yamlio import Document, documents
 
 MARK = "#!minipod-source "  # a line of its own before each file's text, with the file's name
@@ -32,9 +32,4 @@ def split(body: str, source: str) -> Iterator[tuple[str, str]]:
 
 def items(document: Document) -> list[dict[str, Any]]:
     """The objects of a document: itself, or what a List lists. Raises BadManifest."""
-    if document.value.get("kind") != "List":
-        return [document.value]
-    listed = document.value.get("items") or []
-    if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
-        raise BadManifest(f"{document.source}:{document.line}: items: a List must list objects")
-    return listed
+    return decode.items(document.value, f"{document.source}:{document.line}")

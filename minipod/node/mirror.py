@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from minipod.errors import Invalid
+from minipod.node.gates import gated
 from minipod.spec.types import OwnerReference, Pod
 
 SOURCE = "kubernetes.io/config.source"  # file
@@ -20,7 +21,12 @@ PATH = "minipod/manifest"  # the file
 
 
 def mirror(pod: Pod, path: str, node_name: str, now: str) -> Pod:
-    """The object of a pod that is in a file. Names of static pods end with that of their node."""
+    """The object of a pod that is in a file. Names of static pods end with that of their node.
+
+    Raises Invalid for a pod with scheduling gates: this one has its node already (validation.go, ValidatePodCreate).
+    """
+    if gated(pod):
+        raise _forbidden(pod, "spec.nodeName", "cannot be set until all schedulingGates have been cleared")
     meta = pod.metadata
     spelled = f"host:{node_name}\0file:{path}\0".encode() + msgspec.json.encode(pod)
     digest = hashlib.md5(spelled, usedforsecurity=False).hexdigest()

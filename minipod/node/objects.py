@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from minipod.errors import Conflict, NotFound
-from minipod.node import told
+from minipod.node import gates, pod_status
 from minipod.node.hub import AnyObject, Change, Hub, Watch
 from minipod.node.store import Row, Store
 from minipod.spec.qos import qos_class
@@ -112,7 +112,8 @@ class Objects:
         if (meta.namespace, meta.name) in self._pods:
             raise Conflict(f'pods "{meta.name}" already exists')
         meta = replace(meta, uid=str(uuid.uuid4()), creation_timestamp=now(), generation=1)
-        status = PodStatus(phase="Pending", qos_class=qos_class(pod))
+        conditions = (gates.GATED,) if gates.gated(pod) else ()
+        status = PodStatus(phase="Pending", conditions=conditions, qos_class=qos_class(pod))
         return self._write("ADDED", replace(pod, metadata=meta, status=status), applied)
 
     def update(self, pod: Pod, applied: bytes | None = None) -> Pod:
@@ -181,13 +182,13 @@ class Objects:
         """The pod's status is now `status`, but for the conditions that others have set."""
         pod = self.pod_by_uid(uid)
         if pod:
-            self._status_is(pod, told.merged(status, pod.status))
+            self._status_is(pod, pod_status.merge(status, pod.status))
 
     def pod_unknown(self, uid: str, reason: str, message: str, phase: str = "") -> None:
         """Nobody can tell at the moment how the pod is; with `phase` Unknown, not even that."""
         pod = self.pod_by_uid(uid)
         if pod:
-            self._status_is(pod, told.unknown(pod.status, reason, message, now(), phase))
+            self._status_is(pod, pod_status.unknown(pod.status, reason, message, now(), phase))
             self.event_happened(uid, Event(reason=reason, message=message, type="Warning"))
 
     def _status_is(self, pod: Pod, status: PodStatus) -> None:

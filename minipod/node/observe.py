@@ -114,8 +114,9 @@ async def _subject(node: Node, name: str, namespace: str) -> Subject:
     pod = node.objects.pod(namespace, name)
     running = await node.pods.observe_pids(pod.metadata.uid)
     pause = next((each.pid for each in reversed(running.sandboxes) if each.state == "ready"), 0)
+    attempts = sorted(running.containers, key=lambda info: info.attempt)
     latest: dict[str, int] = {}
-    for each in sorted(running.containers, key=lambda info: info.attempt):
+    for each in attempts:
         latest[each.name] = each.pid if each.state == "running" else -1
     containers = (*pod.spec.init_containers, *pod.spec.containers, *pod.spec.ephemeral_containers)
     return Subject(
@@ -125,7 +126,7 @@ async def _subject(node: Node, name: str, namespace: str) -> Subject:
         volume_mounts=tuple(
             (mount.name, each.name, mount.mount_path) for each in containers for mount in each.volume_mounts
         ),
-        ids={each.id: each.name for each in running.containers},
+        ids={each.id: each.name for each in attempts},
     )
 
 

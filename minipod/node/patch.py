@@ -14,14 +14,17 @@ _MERGE, _STRATEGIC = "application/merge-patch+json", "application/strategic-merg
 _KINDS = (_STRATEGIC, _MERGE, "application/json")
 
 
-async def body(request: web.Request) -> dict[str, Any]:
-    """The JSON object that was sent. Raises BadRequest."""
+async def fields(request: web.Request, part: str) -> dict[str, Any]:
+    """What was sent of the `part` that is changed, e.g. the pod's status. Raises BadRequest."""
     if request.method == "PATCH" and request.content_type not in _KINDS:
         raise BadRequest(f"the body of the request was in an unknown format - accepted: {', '.join(_KINDS)}")
     try:
-        return msgspec.json.decode(await request.read(), type=dict[str, Any])
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise BadRequest(f"the body isn't a JSON object: {error}") from None
+        sent = msgspec.json.decode(await request.read(), type=dict[str, Any])
+        return msgspec.convert({} if sent.get(part) is None else sent[part], dict[str, Any])
+    except msgspec.ValidationError as error:  # a kind of DecodeError
+        raise BadRequest(f"the body must be a JSON object with an object {part}: {error}") from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRequest(f"the body isn't JSON: {error}") from None
 
 
 def items(

@@ -26,6 +26,7 @@ from minipod.plan import frame, shell
 from minipod.plan.core import Op, Stage
 from minipod.plan.fields import field
 from minipod.plan.ops.namespaces import Join, Unshare
+from minipod.plan.places import word
 from minipod.plan.words import variable
 from minipod.spec import qos
 from minipod.spec.types import Pod
@@ -151,7 +152,7 @@ def as_json(pod: Pod, facts: NodeFacts) -> dict[str, Any]:
             "makes": [*_kinds(stage, Unshare), *(["pid"] if stage.new_pid else [])],
             "waits": part.to_the_end and stage.where == "child",
             "operations": [
-                {"op": type(op).__name__, "command": op.explain(), "field": field(pod, stage, op)}
+                {"operation": word(op), "command": op.explain(), "field": field(pod, stage, op)}
                 for op in stage.ops
             ],
         }

@@ -20,7 +20,7 @@ from minipod.api import messages as m
 from minipod.api.channel import Channel
 from minipod.errors import Conflict, MinipodError, NotFound, Unreachable
 from minipod.kernel import cgroups
-from minipod.node import processes
+from minipod.node import gates, processes
 from minipod.plan.undo import RemoveTree, Tools
 from minipod.runtime import fence
 from minipod.spec.qos import qos_class
@@ -79,7 +79,7 @@ class Pods:
 
     async def begin(self) -> None:
         """Find the pods that already run, and bring back those that should."""
-        wanted = {pod.metadata.uid: pod for pod in self.listener.pods()}
+        wanted = {pod.metadata.uid: pod for pod in self.listener.pods() if not gates.gated(pod)}
         for uid in self._folders() - set(wanted):
             self._spawn(self._clear(uid, None))
         for pod in wanted.values():
@@ -238,7 +238,8 @@ class Pods:
         try:
             return self._running[uid]
         except KeyError:
-            raise Conflict("the pod has no supervisor at the moment; try again") from None
+            held = "".join(gates.why(pod) for pod in self.listener.pods() if pod.metadata.uid == uid)
+            raise Conflict(f"the pod {held or 'has no supervisor at the moment; try again'}") from None
 
     async def _ask(self, running: Running, request: m.Message, fds: tuple[int, ...] = ()) -> m.Done:
         try:
@@ -261,9 +262,8 @@ class Pods:
         running.channel.send(m.encode(request), fds)
         if not running.asked:
             running.waiting_since = loop.time()
-        answer = loop.create_future()
-        running.asked.append(answer)
-        return answer
+        running.asked.append(loop.create_future())
+        return running.asked[-1]
 
     def _answered(self, running: Running, reply: m.Reply) -> None:
         answer = running.asked.popleft()

@@ -22,7 +22,7 @@ from minipod.node.objects import now
 from minipod.spec.types import Event, Pod
 
 _PERIOD = 20.0  # seconds; the kubelet's fileCheckFrequency
-_MAX = 10 << 20  # bytes of a file (pkg/kubelet/config/file.go: maxConfigLength)
+_MAX = 10 << 20  # bytes of a file; a larger one is refused (pkg/kubelet/config/file.go: maxConfigLength)
 _log = logging.getLogger("minipod")
 
 Key = tuple[str, str]  # namespace, name
@@ -120,19 +120,21 @@ class Static:
         self._told = {path: text for path, text in self._told.items() if path in (self._folder, *paths)}
         for path in paths:
             try:
-                checked = apply.check(_text(path), path, "")
+                pods = [self._mirror(each.pod, path) for each in apply.check(_text(path), path, "")]
             except (MinipodError, OSError) as error:
                 if not os.path.lexists(path):  # removed just now
                     continue
                 wrong[path] = str(error) if path in str(error) else f"{path}: {error}"
                 self._tell(path, wrong[path])
                 continue
-            for each in checked:
-                pod = mirror.mirror(each.pod, path, self._node.facts.node_name, now())
+            for pod in pods:
                 first = wanted.setdefault((pod.metadata.namespace, pod.metadata.name), pod)
                 if first is not pod:
                     self._tell(path, f'pod "{pod.metadata.name}" is in {mirror.path(first)} already')
         return wanted, wrong
+
+    def _mirror(self, pod: Pod, path: str) -> Pod:
+        return mirror.mirror(pod, path, self._node.facts.node_name, now())
 
     def _paths(self) -> list[str]:
         """As a kubelet: every file whose name doesn't begin with a dot, in order; folders aren't entered."""
@@ -171,4 +173,7 @@ def _text(path: str) -> str:
     with open(fd, "rb") as file:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise OSError(f"{path} is not a regular file")
-        return apply.text_of(file.read(_MAX))
+        data = file.read(_MAX + 1)
+        if len(data) > _MAX:
+            raise OSError(f"{path} is larger than {_MAX >> 20} MiB, which is more than a manifest may be")
+        return apply.text_of(data)

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Sequence
 
+from minipod.node import gates
 from minipod.spec.types import ContainerState, ContainerStateTerminated, ContainerStatus, Event, Pod
 
 _NONE = "<none>"
@@ -133,6 +134,8 @@ def _condition(pod: Pod, kind: str) -> str:
 def _summary(pod: Pod) -> tuple[str, _Count]:
     count = _Count()
     word = pod.status.reason or pod.status.phase or "Pending"
+    if gates.gated(pod):
+        word = gates.GATED.reason
     init = _init_word(pod, count)
     if init and _condition(pod, "Initialized") != "True":
         word = init
@@ -168,6 +171,7 @@ def pod_row(pod: Pod, now: float, node: str, wide: bool, namespaces: bool) -> li
     restarts = str(count.restarts)
     if count.restarts and count.last_restart:
         restarts += f" ({age(count.last_restart, now)} ago)"
+    node = _NONE if gates.gated(pod) else node
     more = [pod.status.pod_ip or _NONE, node, _NONE, _gates(pod)] if wide else []
     ready = f"{count.ready}/{len(pod.spec.containers) + len(_sidecars(pod))}"
     cells = [meta.name, ready, word, restarts, age(meta.creation_timestamp, now), *more]

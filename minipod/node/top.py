@@ -2,6 +2,10 @@
 
 CPU is measured over a moment: read, wait, read again. Numbers and columns are kubectl's: thousandths of a core, and the
 working set (memory that couldn't be taken back at once) in MiB. A pod's are the sums of its containers': without pause.
+
+Read here, and not asked of the supervisors (CRI's Stats): it takes as long (10 ms for 50 pods), and the numbers are
+there also when a supervisor is stopped or slow, which is when one wants them. So does the kubelet, unless its feature
+gate PodAndContainerStatsFromCRI is on.
 """
 
 import asyncio

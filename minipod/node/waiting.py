@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from minipod.errors import NotFound
-from minipod.node import screen
+from minipod.node import gates, screen
 from minipod.node.console import Console
 from minipod.node.hub import Watch
 from minipod.node.logs import find_status
@@ -99,6 +99,8 @@ def started(pod: Pod) -> bool:
 def why_not(pod: Pod, awaited: str = "") -> str:
     """Why the pod won't start by itself, or "" while it may. An ephemeral container only matters if it is `awaited`,
     and then nothing else does."""
+    if held := gates.why(pod):
+        return held
     ephemeral = [each for each in pod.status.ephemeral_container_statuses if each.name == awaited]
     others: tuple[tuple[str, Sequence[ContainerStatus]], ...] = (
         ("init container", pod.status.init_container_statuses),

@@ -7,7 +7,7 @@ that each container finds at its mount path.
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -76,11 +76,13 @@ def shared_context(
     pause_pid: int,
     containers: Sequence[tuple[str, int]],
     volume_mounts: Sequence[tuple[str, str, str]] = (),
+    ids: Mapping[str, str] | None = None,
 ) -> Observation:
     """Look at a pod through /proc, from the PID namespace that the pids are of. Needs CAP_SYS_PTRACE.
 
     `containers` are names with the pid of their first process, 0 if there has been none yet; `volume_mounts` are
-    (volume, container, mount path). A process that ends meanwhile is no error: it is reported as ended.
+    (volume, container, mount path); `ids` says of a container what its cgroup is called. A process that ends meanwhile
+    is no error: it is reported as ended.
     """
     members = [("host", "host", host_pid), ("pause", "pause", pause_pid)]
     members += [("container", name, pid) for name, pid in containers]
@@ -95,7 +97,7 @@ def shared_context(
         )
         for index, (role, name, pid) in enumerate(members)
     )
-    return Observation(processes, tuple(_volumes(dict(containers), volume_mounts)))
+    return Observation(processes, tuple(_volumes(dict(containers), ids or {}, volume_mounts)))
 
 
 def _namespaces(pid: int) -> dict[str, int]:
@@ -147,10 +149,12 @@ def _judge(kind: str, index: int, inodes: list[dict[str, int]]) -> Namespace:
     return Namespace(inode, whose)
 
 
-def _volumes(pids: dict[str, int], volume_mounts: Sequence[tuple[str, str, str]]) -> Iterator[Volume]:
+def _volumes(
+    pids: Mapping[str, int], ids: Mapping[str, str], volume_mounts: Sequence[tuple[str, str, str]]
+) -> Iterator[Volume]:
     for name in dict.fromkeys(volume for volume, _, _ in volume_mounts):
         views = tuple(
-            _view(container, pids.get(container, 0), path)
+            _view(container, pids.get(container, 0), ids.get(container, ""), path)
             for volume, container, path in volume_mounts
             if volume == name
         )
@@ -159,11 +163,11 @@ def _volumes(pids: dict[str, int], volume_mounts: Sequence[tuple[str, str, str]]
         yield Volume(name, len({view.container for view in seen}) > 1 and len(places) == 1, views)
 
 
-def _view(container: str, pid: int, path: str) -> View:
+def _view(container: str, pid: int, cgroup: str, path: str) -> View:
     if pid == 0:
         return View(container, path, problem="not started")
     try:
-        with mounts.inside(pid, path) as fd:
+        with mounts.inside(pid, cgroup, path) as fd:
             return _look(container, pid, path, fd)
     except KernelError as error:
         ended = error.errno == errno.ESRCH

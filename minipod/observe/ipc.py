@@ -222,7 +222,7 @@ def _files_on(members: Sequence[Member], fstype: str, path: str) -> Iterator[tup
     seen: set[int] = set()
     for member in members:
         try:
-            with mounts.inside(member.pid, path) as fd:
+            with mounts.inside(member.pid, member.cgroup, path) as fd:
                 device = os.fstat(fd).st_dev
                 mount = mounts.mount_of(member.pid, fd)
                 if mount and mount.fstype == fstype and device not in seen:

@@ -1,7 +1,6 @@
 """/proc/PID/mountinfo: what is mounted where in which container, and what of it is the same."""
 
 import contextlib
-import errno
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -9,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from minipod.errors import KernelError
+from minipod.kernel import process
 from minipod.kernel.syscalls import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, openat2
 from minipod.observe.members import Member
 from minipod.observe.text import Row, printable, table
@@ -74,15 +74,13 @@ def mount_id(fd: int) -> int:
 
 
 @contextlib.contextmanager
-def inside(pid: int, path: str) -> Iterator[int]:
+def inside(pid: int, cgroup: str, path: str) -> Iterator[int]:
     """`path` opened (O_PATH) with a process's root as root: its symbolic links, however wicked, can't lead out of it.
 
-    Raises KernelError: ESRCH when the process has ended, else why there is nothing at `path`.
+    Raises KernelError: ESRCH when the process has ended (or isn't in `cgroup`, see kernel.process.root), else why there
+    is nothing at `path`.
     """
-    try:
-        root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        raise KernelError(errno.ESRCH, "open", f"/proc/{pid}/root") from None
+    root = process.root(pid, cgroup)
     try:
         fd = openat2(root, path, os.O_PATH, resolve=RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
     finally:
@@ -127,7 +125,7 @@ def _place(
 ) -> Place:
     first = mounted[0][1]
     names = {volumes.get((member.name, mount.mountpoint), "") for member, mount in mounted}
-    inode = next(filter(None, (_root_inode(member.pid, mount) for member, mount in mounted)), 0)
+    inode = next(filter(None, (_root_inode(member, mount) for member, mount in mounted)), 0)
     return Place(
         device=first.device,
         root=printable(first.root),
@@ -145,10 +143,10 @@ def _place(
     )
 
 
-def _root_inode(pid: int, mount: Mount) -> int:
+def _root_inode(member: Member, mount: Mount) -> int:
     """The inode at a mount point, 0 if another mount is on top of it."""
     try:
-        with inside(pid, mount.mountpoint) as fd:
+        with inside(member.pid, member.cgroup, mount.mountpoint) as fd:
             return os.fstat(fd).st_ino if mount_id(fd) == mount.id else 0
     except KernelError:
         return 0

@@ -24,7 +24,7 @@ class Subject(msgspec.Struct, frozen=True):
     pause: int
     containers: tuple[tuple[str, int], ...]
     volume_mounts: tuple[tuple[str, str, str], ...] = ()  # volume, container, mount path
-    ids: dict[str, str] = {}  # each container's id, which is its cgroup's name, and its name
+    ids: dict[str, str] = {}  # each container's id (its cgroup's name) and its name; the latest one last
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -54,7 +54,10 @@ SECTIONS = tuple(_TEXTS)
 
 def look(subject: Subject, sections: Collection[str] = ()) -> Report:
     """Namespaces and volumes, and each of `sections`. Must run in the host's namespaces, as root; it may block."""
-    shared = context.shared_context(os.getpid(), subject.pause, subject.containers, subject.volume_mounts)
+    latest = {name: cgroup for cgroup, name in subject.ids.items()}
+    shared = context.shared_context(
+        os.getpid(), subject.pause, subject.containers, subject.volume_mounts, latest
+    )
     ours = members.of_pod(subject.pause, subject.containers) if sections else ()
     looks: dict[str, Callable[[], Any]] = {
         "processes": lambda: processes.look(ours),

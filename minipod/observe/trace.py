@@ -14,7 +14,7 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     pid: int  # in the node's PID namespace
     stage: str
     index: int  # in its stage; -1: the process was killed, nobody knows where
-    operation: str  # what it is called, e.g. "pivot root"
+    operation: str  # what it is called, as by --break-at: e.g. pivot_root
     kind: str  # which of minipod's modules of operations it is in: host, mounts, namespaces, network, process
     command: str
     start: int  # ns since the request
@@ -62,13 +62,13 @@ def failures(stages: Iterable[Span]) -> list[Step]:
 
 
 def _step(timing: Timing, zero: int) -> Step:
-    module, _, name = timing.op.rpartition(".")
+    module = timing.op.rpartition(".")[0]
     return Step(
         process=_process(timing),
         pid=timing.pid,
         stage=timing.stage,
         index=timing.index,
-        operation="".join(f" {c.lower()}" if c.isupper() else c for c in name).strip() or timing.command,
+        operation=timing.word or timing.command,
         kind=module.rpartition(".")[2] if ".ops." in module else "",
         command=timing.command,
         start=timing.start - zero,

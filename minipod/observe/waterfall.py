@@ -2,7 +2,7 @@
 
     pause         sandbox/pause 5.2 ms
     1234          ▐█▌▐██████▌▐█▌▶            ▶ the program was exec'ed: from here on it runs
-                   unshare    exec descriptor
+                   unshare    exec
 
 Nothing is done most of a pod's life: where that takes long, the time axis is cut.
 """
@@ -175,7 +175,7 @@ def _operation(page: Drawing, axis: _Axis, step: Step, y: float) -> None:
     page.rect(left, y, max(room - (0.6 if room > 2 else 0), 0.6), _BAR, fill=_colour(step), note=note)
     if step.error:
         page.text(right + 3, y + _BAR - 5, "✗", 15, bold=True, fill=_RED)
-    elif step.operation.startswith("exec"):
+    elif step.operation == "exec":
         page.area([(right + 2, y + 3), (right + 13, y + _BAR / 2), (right + 2, y + _BAR - 3)], _GREEN)
 
 

@@ -91,6 +91,10 @@ def inside(
     isn't imported yet can't be any more; with pid, only the child itself is in it, and /proc stays what it was unless
     mnt is joined, too. Its exception is raised here, with the traceback from there as its cause; KernelError if there
     is no such process, TimeoutError if it takes longer than `seconds`, RuntimeError if it ends without an answer.
+
+    Trust: the child is root on the host, and what it wrote to a memfd of ours is unpickled. With pid, the processes of
+    that namespace see it, and one with CAP_SYS_PTRACE can take it over (ptrace(2)); with mnt, modules would be looked
+    for among that process's files. Join these only where you trust what runs there.
     """
     __tracebackhide__ = True  # pytest shows the caller's line instead
     kinds = set(namespaces)

@@ -7,6 +7,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from minipod.kernel import files
+
 
 def in_child(function: Callable[[], Any], fork: Callable[[], int] = os.fork) -> Any:
     """Run `function` in a child that `fork` makes; its result (picklable), or AssertionError with its traceback."""
@@ -37,6 +39,11 @@ def sleeper(fork: Callable[[], int] = os.fork) -> int:
         while True:
             signal.pause()
     return pid
+
+
+def enter_v2(directory: str) -> None:
+    """Move the calling process into a cgroup2 cgroup."""
+    files.write(f"{directory}/cgroup.procs", "0")
 
 
 def resident(prepare: Callable[[], Any]) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from minipod.errors import KernelError
 from minipod.kernel import cgroups, files, syscalls
-from tests.kernel.child import in_child, sleeper
+from tests.kernel.child import enter_v2, in_child, sleeper
 
 HERE = cgroups.detect()
 
@@ -44,7 +44,7 @@ def born_in(directory):
 def enter_all(name):
     for mount in HERE.v1.values():
         cgroups.enter_v1(f"{mount}/{name}")
-    cgroups.enter_v2(f"{HERE.v2}/{name}")
+    enter_v2(f"{HERE.v2}/{name}")
 
 
 def apply(name, limits):
@@ -77,9 +77,9 @@ def test_a_cgroup_with_a_process_is_not_removed(cgroup):
 
 
 def test_a_new_cgroup_is_empty_and_a_process_populates_it(cgroup):
-    assert not cgroups.populated(cgroup)
+    assert cgroups.wait_empty(cgroup, 0)
     sleeper(born_in(cgroup))
-    assert cgroups.populated(cgroup)
+    assert not cgroups.wait_empty(cgroup, 0)
 
 
 def test_kill_ends_every_process_below(cgroup):

@@ -29,7 +29,9 @@ def test_the_pidfd_is_of_the_child():
     pid, pidfd = syscalls.clone3_fork(want_pidfd=True)
     if pid == 0:
         os._exit(3)
-    assert process.wait_pidfd(pidfd) == process.Exit(pid, 3)
+    ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+    assert ended
+    assert (ended.si_pid, ended.si_status) == (pid, 3)
     assert not os.get_inheritable(pidfd)
     os.close(pidfd)
 

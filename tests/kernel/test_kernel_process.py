@@ -10,7 +10,7 @@ import pytest
 
 from minipod.errors import KernelError
 from minipod.kernel import process
-from tests.kernel.child import in_child, sleeper
+from tests.kernel.child import enter_v2, in_child, sleeper
 
 
 def exited(code):
@@ -50,41 +50,44 @@ def test_a_namespace_of_a_process_that_is_gone_is_an_error():
         process.ns_inode(pid, "net")
 
 
-def test_status_and_start_time_are_of_that_process():
-    pid = sleeper()
-    status, started = process.status(pid), process.start_time(pid)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+def test_the_status_is_of_that_process(start):
+    pid = start(lambda: None)
+    status = process.status(pid)
     assert (status["Pid"], status["PPid"]) == (str(pid), str(os.getpid()))
-    assert started >= process.start_time("self")
 
 
-def test_the_start_time_is_right_for_a_program_with_a_strange_name():
-    def rename():
-        before = process.start_time("self")
-        with open("/proc/self/comm", "w") as comm:
-            comm.write("a) R 1 (b")
-        return before == process.start_time("self")
-
-    assert in_child(rename)
+def test_the_root_is_that_of_the_process(start, tmp_path):
+    root = process.root(start(lambda: os.chroot(tmp_path)), "")
+    try:
+        assert os.path.samestat(os.fstat(root), os.stat(tmp_path))
+    finally:
+        os.close(root)
 
 
-def test_a_pidfd_is_waited_for_once():
-    pid = exited(5)
-    pidfd = process.pidfd_open(pid)
-    assert process.wait_pidfd(pidfd) == process.Exit(pid, 5, 0)
+def test_there_is_no_root_of_a_process_that_is_in_another_cgroup(start, cgroup):
+    pid = start(lambda: enter_v2(cgroup))
+    os.close(process.root(pid, os.path.basename(cgroup)))
     with pytest.raises(KernelError) as caught:
-        process.wait_pidfd(pidfd)
-    assert caught.value.errno == errno.ECHILD
-    os.close(pidfd)
+        process.root(pid, "another")
+    assert caught.value.errno == errno.ESRCH
 
 
-def test_a_running_child_is_not_waited_for_without_block_and_a_killed_one_has_128_more():
+def test_there_is_no_root_of_a_process_that_has_ended():
+    pid = exited(0)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    for is_reaped in (False, True):
+        with pytest.raises(KernelError) as caught:
+            process.root(pid, "")
+        assert caught.value.errno == errno.ESRCH
+        if not is_reaped:
+            os.waitpid(pid, 0)
+
+
+def test_a_signal_by_pidfd_is_for_a_process_that_lives():
     pid = sleeper()
     pidfd = process.pidfd_open(pid)
-    assert process.wait_pidfd(pidfd, block=False) is None
     assert process.pidfd_kill(pidfd, signal.SIGTERM)
-    assert process.wait_pidfd(pidfd) == process.Exit(pid, 143, signal.SIGTERM)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGTERM
     assert not process.pidfd_kill(pidfd, signal.SIGTERM)
     os.close(pidfd)
 
@@ -104,10 +107,11 @@ def test_reap_takes_all_that_ended_and_leaves_the_others():
         first = {(ended.pid in pids, ended.code) for ended in process.reap()}
         second = process.reap()
         os.kill(alive, signal.SIGKILL)
-        os.waitpid(alive, 0)
-        return first, second, process.reap()
+        os.waitid(os.P_PID, alive, os.WEXITED | os.WNOWAIT)
+        killed = [(ended.pid == alive, ended.code, ended.signal) for ended in process.reap()]
+        return first, second, killed, process.reap()
 
-    assert in_child(reap) == ({(True, 1), (True, 2)}, [], [])
+    assert in_child(reap) == ({(True, 1), (True, 2)}, [], [(True, 128 + signal.SIGKILL, signal.SIGKILL)], [])
 
 
 def test_signals_that_python_ignores_or_blocks_are_given_back_before_exec():
@@ -160,25 +164,6 @@ def test_a_process_dies_with_its_parent_when_it_asked_for_it():
     assert os.read(reader, 1) == b""
     os.close(reader)
     os.waitpid(middle, 0)
-
-
-def test_a_subreaper_gets_the_orphans_of_its_descendants():
-    def adopt():
-        process.set_child_subreaper()
-        reader, writer = os.pipe()
-        middle = os.fork()
-        if middle == 0:
-            orphan = os.fork()
-            if orphan == 0:
-                signal.pause()
-            os.write(writer, str(orphan).encode())
-            os._exit(0)
-        orphan = int(os.read(reader, 20))
-        os.waitpid(middle, 0)
-        os.kill(orphan, signal.SIGKILL)
-        return os.waitstatus_to_exitcode(os.waitpid(orphan, 0)[1])
-
-    assert in_child(adopt) == -signal.SIGKILL
 
 
 def test_what_is_not_dumpable_belongs_to_root_in_proc():

@@ -11,6 +11,7 @@ from minipod.kernel.cgroups import Hierarchies
 from minipod.observe import cgroup as tree
 from minipod.observe import members
 from minipod.observe.members import Member
+from tests.kernel.child import enter_v2
 
 NO_LIMIT = 9223372036854771712  # memory.limit_in_bytes of v1
 APP = (Member("app", 1, "/pod1/aaa", ()),)
@@ -144,7 +145,7 @@ def test_a_person_reads_use_beside_limits(request, hierarchies):
 
 def test_a_real_cgroup_is_told_as_the_kernel_has_it(start, cgroup):
     os.mkdir(f"{cgroup}/aaa")
-    pid = start(lambda: cgroups.enter_v2(f"{cgroup}/aaa"))
+    pid = start(lambda: enter_v2(f"{cgroup}/aaa"))
     try:
         found = tree.look(members.of_pod(0, [("app", pid)]))
         assert [(each.name, each.processes) for each in found.groups] == [("pod", 1), ("app", 1)]

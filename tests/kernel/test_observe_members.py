@@ -10,7 +10,7 @@ import pytest
 from minipod.kernel import cgroups, process, syscalls
 from minipod.observe import members, processes
 from minipod.observe.members import Member
-from tests.kernel.child import resident
+from tests.kernel.child import enter_v2, resident
 from tests.support.wait import wait_until
 
 
@@ -18,7 +18,7 @@ def inside(cgroup: str, prepare=lambda: None):
     """What a resident does that is to be in a cgroup."""
 
     def run():
-        cgroups.enter_v2(cgroup)
+        enter_v2(cgroup)
         return prepare()
 
     return run
@@ -55,7 +55,7 @@ def test_processes_in_a_cgroup_that_a_container_made_for_itself_are_its_own(star
 
 
 def test_a_member_without_a_cgroup_of_its_own_is_its_first_process_only(start):
-    pid = start(lambda: cgroups.enter_v2(cgroups.detect().v2))
+    pid = start(lambda: enter_v2(cgroups.detect().v2))
     assert members.of_pod(0, [("app", pid)]) == (Member("app", pid, "", (pid,)),)
 
 

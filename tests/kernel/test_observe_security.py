@@ -101,5 +101,6 @@ def test_a_map_that_changes_nothing_is_the_hosts(look):
 
 
 def test_long_lists_are_folded_at_the_terminals_width(look):
-    found = look(lambda: caps.set_caps(caps.DEFAULT_MASK, caps.DEFAULT_MASK))
+    mask = caps.to_mask(caps.DEFAULT)
+    found = look(lambda: caps.set_caps(mask, mask))
     assert max(map(len, security.as_text([found], 80).splitlines())) <= 80

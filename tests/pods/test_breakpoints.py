@@ -8,8 +8,9 @@ import pytest
 
 from minipod.api import messages as m
 from minipod.api.channel import Channel
-from minipod.kernel.caps import DEFAULT_MASK
+from minipod.kernel.caps import DEFAULT, to_mask
 from minipod.node import breakpoints, settings
+from minipod.plan.places import word
 from minipod.spec import validate
 from tests.support import host
 from tests.support.faults import Api, ask, glance, titles
@@ -103,7 +104,7 @@ def test_before_capabilities_are_dropped_the_bounding_set_is_the_hosts(node):
     assert field(node, build.pid, "CapBnd") == field(node, 1, "CapBnd")
     node.run("continue", "web")
     node.wait_phase("web", "Running")
-    assert int(field(node, build.pid, "CapBnd"), 16) == DEFAULT_MASK & int(field(node, 1, "CapBnd"), 16)
+    assert int(field(node, build.pid, "CapBnd"), 16) == to_mask(DEFAULT) & int(field(node, 1, "CapBnd"), 16)
 
 
 def test_one_enters_every_namespace_of_the_process_that_is_stopped(node):
@@ -303,8 +304,8 @@ def test_the_places_are_the_operations_that_are_carried_out(node, api):
     plan = breakpoints.plan_of(validate.manifest(manifest, "", "default").pod, facts)
     done: dict[str, list[str]] = {}
     for each in api.supervisor(node.get("web")["metadata"]["uid"], m.Trace()).timings:
-        done.setdefault(each.stage, []).append(each.op.rpartition(".")[2])
-    assert {stage.name: [type(op).__name__ for op in stage.ops] for stage in plan} == {
+        done.setdefault(each.stage, []).append(each.word)
+    assert {stage.name: [word(op) for op in stage.ops] for stage in plan} == {
         name: ops for name, ops in done.items() if not name.startswith("node/")
     }
 

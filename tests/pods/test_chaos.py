@@ -269,20 +269,30 @@ class Chaos:
         if not pids:
             return
         pid = self.random.choice(pids)
-        whose = self._pod_of(pid, kind)
-        self.kills[whose] += 1
-        self.story.append(f"kill -9 {kind} {whose}")
         try:
+            # It dies as what it is when it stops: a blank may have become a pod's supervisor meanwhile.
+            self.api.kill(pid, signal.SIGSTOP)
+            wait_until(lambda: self._stopped(pid))
+            whose = self._pod_of(pid)
+            self.kills[whose] += 1
+            self.story.append(f"kill -9 {kind} {whose}")
             self.api.kill(pid)
         except ProcessLookupError:
-            self.story.append("(too late)")
+            self.story.append(f"(too late to kill {kind})")
         if kind == "node":  # the next step must not take a dying one for one that lives
             wait_until(lambda: pid not in self.pids("node"))
 
-    def _pod_of(self, pid: int, kind: str) -> str:
-        """Its name, by the title of a supervisor or the cgroup of pause."""
-        if kind == "supervisor":
-            return titles(self.node).get(pid, "").rpartition("/")[2]
+    def _stopped(self, pid: int) -> bool:
+        try:
+            return self.node.read(pid, "stat").rpartition(") ")[2][0] in "TZX"
+        except OSError:  # gone
+            return True
+
+    def _pod_of(self, pid: int) -> str:
+        """Its name, by the title of a supervisor or the cgroup of pause; empty if it is no pod's."""
+        title = titles(self.node).get(pid, "")
+        if title.startswith(TITLES["supervisor"]):
+            return title.rpartition("/")[2]
         try:
             cgroup = self.node.read(pid, "cgroup")
         except OSError:  # gone
@@ -333,4 +343,4 @@ def test_no_pod_is_lost_whatever_is_killed(api):
         for status in containers(each).values():
             # Not more than somebody had a hand in, and not less than the containers know of themselves.
             began = api.starts(each["metadata"]["uid"], status["name"])
-            assert began - 1 <= status["restartCount"] <= chaos.kills[name], (name, chaos.story)
+            assert began - 1 <= status["restartCount"] <= chaos.kills[name], "\n".join([name, *chaos.story])

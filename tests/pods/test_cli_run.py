@@ -86,7 +86,7 @@ def test_a_container_that_cant_start_is_told_and_its_pod_goes(node):
         "run", "bad", "--image=busybox", "-i", "--rm", "--restart=Never", "--", "/nope", check=False
     )
     assert result.returncode == 1
-    assert "'/nope'" in result.stderr
+    assert "No such file or directory: '/nope'" in result.stderr
     assert node.names() == []
 
 
@@ -161,9 +161,10 @@ def test_a_user_other_than_root_has_a_terminal_too(node, terminal):
     node.apply(pod("nobody", spec, restartPolicy="Never"))
     shell = terminal("attach", "-it", "nobody")
     shell.read_until("$ ")
-    shell.type("id -u; echo typed > /dev/tty; exit\r")
+    shell.type("id -u; echo typed > /dev/tty; echo out > /dev/stdout; exit\r")
     shell.read_until("65534")
     shell.read_until("typed\r\n")
+    shell.read_until("out\r\n")
     assert shell.end() == 0
 
 

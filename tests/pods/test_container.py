@@ -5,6 +5,7 @@ import os
 import pytest
 
 from tests.support.node import Node, idle_after, pod, sh
+from tests.support.wait import wait_until
 
 # Masked and read-only paths: containerd's defaults, where this kernel has them.
 MASKED = (
@@ -66,6 +67,16 @@ def test_a_privileged_container_has_all_capabilities_of_the_node(node):
 def test_user_and_group_are_as_asked(node):
     node.apply(pod("web", {"securityContext": {"runAsUser": 1000, "runAsGroup": 3000}}))
     assert node.exec("web", "sh", "-c", "id -u; id -g; id -G").stdout.split() == ["1000", "3000", "3000"]
+
+
+def test_a_user_other_than_root_can_open_its_output_anew(node):
+    """As nginx does: its log files are links to /dev/stdout and /dev/stderr."""
+    script = "echo out >/dev/stdout; echo err >/dev/stderr"
+    node.apply(pod("web", idle_after(script, securityContext={"runAsUser": 1000})))
+    wait_until(lambda: sorted(node.logs("web").split()) == ["err", "out"])
+    done = node.exec("web", "sh", "-c", script)
+    assert (done.stdout, done.stderr) == ("out\n", "err\n")
+    assert os.stat("/dev/null").st_uid == 0
 
 
 def test_the_containers_user_comes_before_the_pods(node):
@@ -228,6 +239,14 @@ def test_a_container_over_its_memory_limit_is_oom_killed(node):
     node.apply(pod("hog", hog, restartPolicy="Never"))
     terminated = node.wait_phase("hog", "Failed")["containerStatuses"][0]["state"]["terminated"]
     assert terminated["exitCode"] == 137
+    assert terminated["reason"] == "OOMKilled"
+
+
+def test_a_container_whose_child_was_killed_over_memory_is_oom_killed_whatever_it_exits_with(node):
+    hog = sh("tail /dev/zero; exit 3", resources={"limits": {"memory": "16Mi"}})
+    node.apply(pod("hog", hog, restartPolicy="Never"))
+    terminated = node.wait_phase("hog", "Failed")["containerStatuses"][0]["state"]["terminated"]
+    assert terminated["exitCode"] in (3, 137)  # 137: of v2, where all are killed together
     assert terminated["reason"] == "OOMKilled"
 
 

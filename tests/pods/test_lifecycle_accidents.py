@@ -196,3 +196,21 @@ def test_a_pod_that_fills_its_volume_beyond_the_limit_is_evicted(node):
     assert status["message"] == 'Usage of EmptyDir volume "d" exceeds the limit "1Mi". '
     assert condition(status, "DisruptionTarget")["reason"] == "TerminationByKubelet"
     assert events(node, "Evicted")[0]["type"] == "Warning"
+
+
+@pytest.mark.parametrize("fill", ["dd if=/dev/zero of=/large bs=1M count=4", "yes | head -c 4194304"])
+def test_a_container_that_writes_or_logs_more_than_its_limit_is_evicted(node, fill):
+    limits = {"resources": {"limits": {"ephemeral-storage": "1Mi"}}}
+    node.apply(pod("web", idle_after(fill, **limits)), check=False)
+    status = node.wait_phase("web", "Failed")
+    assert status["reason"] == "Evicted"
+    assert (
+        status["message"] == "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. "
+    )
+
+
+def test_a_container_is_evicted_for_its_own_limit_though_the_pods_is_kept(node):
+    small, large = ({"resources": {"limits": {"ephemeral-storage": size}}} for size in ("1Mi", "1Gi"))
+    node.apply(pod("web", idle_after("dd if=/dev/zero of=/large bs=1M count=4", **small), large), check=False)
+    status = node.wait_phase("web", "Failed")
+    assert status["message"] == 'Container c0 exceeded its local ephemeral storage limit "1Mi". '

@@ -170,6 +170,34 @@ def test_resolv_conf_is_the_nodes(one):
     assert one["c0"].run(nameservers, namespaces={"mnt"}) == nameservers()
 
 
+def test_what_a_pod_says_of_dns_is_added_to_what_the_node_says_as_far_as_there_is_room(pod):
+    servers = ["192.0.2.51", "192.0.2.52", "192.0.2.53"]
+    own = {"nameservers": servers, "searches": ["my.example"], "options": [{"name": "ndots", "value": "7"}]}
+    web = pod(manifest("web", {}, dnsPolicy="Default", dnsConfig=own))
+    lines = resolv_conf(web)
+    with open("/etc/resolv.conf") as file:
+        nodes = [words[1] for line in file if (words := line.split())[:1] == ["nameserver"]]
+    assert [line[1] for line in lines if line[0] == "nameserver"] == [*nodes, *servers][:3]
+    assert [line[-1] for line in lines if line[0] == "search"] == ["my.example"]
+    (options,) = [line[1:] for line in lines if line[0] == "options"]
+    assert "ndots:7" in options
+    told = "Nameserver limits were exceeded, some nameservers have been omitted"
+    assert (told in web.node.run("events", "--for", "pod/web").stdout) == bool(nodes)
+
+
+def test_with_dns_policy_none_a_pod_asks_only_whom_it_names(pod):
+    own = {"nameservers": ["192.0.2.53", "2001:db8::53"], "searches": ["my.example"]}
+    assert resolv_conf(pod(manifest("web", {}, dnsPolicy="None", dnsConfig=own))) == [
+        ["search", "my.example"],
+        ["nameserver", "192.0.2.53"],
+        ["nameserver", "2001:db8::53"],
+    ]
+
+
+def resolv_conf(pod: Pod) -> list[list[str]]:
+    return [line.split() for line in pod["c0"].exec("cat", "/etc/resolv.conf").stdout.splitlines()]
+
+
 def test_a_container_can_change_its_hosts_file_for_the_pod(pod):
     web = pod(manifest("web", {}, {}))
     web["c0"].exec("sh", "-c", "echo 10.0.0.1 friend >>/etc/hosts")

@@ -54,7 +54,7 @@ def test_a_mistake_is_told_with_its_path(node, spec, words):
     ("spec", "path"),
     [
         ({"hostPID": True}, "spec.hostPID"),
-        ({"dnsPolicy": "None"}, "spec.dnsPolicy"),
+        ({"subdomain": "x"}, "spec.subdomain"),
         ({"volumes": [{"name": "v", "configMap": {"name": "x"}}]}, "spec.volumes[0].configMap"),
         (
             {"containers": [CONTAINER | {"resizePolicy": [{"resourceName": "cpu"}]}]},

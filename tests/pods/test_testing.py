@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,26 @@ def test_without_being_asked_a_function_runs_in_what_the_pod_shares(web):
         kind for kind in ("net", "ipc", "uts", "mnt", "pid") if web["c0"].run(inode, kind) != inode(kind)
     }
     assert joined == {"net", "ipc", "uts"}
+
+
+def test_a_function_is_seen_by_the_container_whose_pid_namespace_it_joined_but_not_looked_into(web):
+    ours, theirs = socket.socketpair()
+
+    def wait() -> None:
+        theirs.sendall(str(os.getpid()).encode())
+        theirs.recv(1)
+
+    ours.settimeout(60)
+    with ours, theirs, ThreadPoolExecutor() as threads:
+        waiting = threads.submit(web["c0"].run, wait, namespaces={"pid"})
+        try:
+            proc = f"/proc/{ours.recv(20).decode()}"
+            numbers = web["c0"].exec("ls", f"{proc}/fd").stdout
+            files = web["c0"].exec("sh", "-c", f"readlink {proc}/fd/*; readlink {proc}/exe", check=False)
+        finally:
+            ours.sendall(b".")
+        waiting.result()
+    assert (numbers != "", files.stdout, files.returncode) == (True, "", 1)
 
 
 def test_a_user_namespace_that_is_the_tests_own_needs_no_joining(web):

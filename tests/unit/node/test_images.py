@@ -5,7 +5,8 @@ import tarfile
 import pytest
 
 from minipod.node import images
-from tests.unit.node.conftest import manifest
+from minipod.spec.types import ContainerStatus, PodStatus
+from tests.unit.node.conftest import RUNNING, manifest
 
 
 def tar(size=10):
@@ -48,6 +49,22 @@ def test_an_image_that_a_pod_names_stays(in_world):
         assert (code, status["reason"]) == (409, "Conflict")
         it.objects.pod_gone(it.objects.pod("default", "web").metadata.uid)
         assert (await it.client.json("DELETE", "/minipod/v1/images/tools"))[0] == 200
+
+    in_world(test)
+
+
+def test_an_image_that_a_container_runs_from_stays_when_its_name_means_another(in_world):
+    async def test(it):
+        _, old = await post(it, tar())
+        await it.client.apply(manifest("web"))
+        uid = it.objects.pod("default", "web").metadata.uid
+        running = ContainerStatus(name="app", state=RUNNING, image_id=f"sha256:{old['id']}")
+        it.objects.pod_changed(uid, PodStatus(phase="Running", container_statuses=(running,)))
+        await post(it, tar(11))
+        code, status = await it.client.json("DELETE", f"/minipod/v1/images/{old['id']}")
+        assert (code, status["reason"]) == (409, "Conflict")
+        it.objects.pod_gone(uid)
+        assert (await it.client.json("DELETE", f"/minipod/v1/images/{old['id']}"))[0] == 200
 
     in_world(test)
 

@@ -63,8 +63,8 @@ def test_a_program_gets_the_same_with_names(in_world, image):
     stages = {stage["name"]: stage for stage in plan["stages"]}
     assert stages["sandbox/pause"]["makes"] == ["net", "ipc", "uts", "mnt", "pid"]
     assert stages["container/app"]["joins"] == ["net", "ipc", "uts", "pid"]
-    assert {"op": "MountRoot", "field": "spec.containers[0].image"}.items() <= next(
-        op for op in stages["container/app"]["operations"] if op["op"] == "MountRoot"
+    assert {"operation": "mount_root", "field": "spec.containers[0].image"}.items() <= next(
+        op for op in stages["container/app"]["operations"] if op["operation"] == "mount_root"
     ).items()
 
 

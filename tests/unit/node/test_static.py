@@ -139,6 +139,17 @@ def test_a_broken_file_is_told_once_and_disturbs_no_other(in_world, folder, capl
         assert str(folder / path) in message
 
 
+def test_a_file_that_is_too_large_is_refused_and_not_read_in_part(in_world, folder, caplog):
+    async def test(it):
+        await until(lambda: names(it) == ["zoo-testnode"])
+
+    whole = text(manifest("web")) + "\n"
+    (folder / "large.yaml").write_text(whole + "#" * ((10 << 20) + 1 - len(whole)))
+    write(folder / "zoo.yaml", manifest("zoo"))
+    static(in_world, test)
+    assert f"{folder}/large.yaml is larger than 10 MiB" in caplog.text
+
+
 def test_a_pod_whose_file_breaks_goes_on_and_has_an_event_that_says_so(in_world, folder):
     async def test(it):
         await until(lambda: names(it) == [NAME])
@@ -152,6 +163,18 @@ def test_a_pod_whose_file_breaks_goes_on_and_has_an_event_that_says_so(in_world,
 
     write(folder / "web.yaml", manifest("web"))
     static(in_world, test)
+
+
+def test_a_static_pod_has_its_node_and_so_no_scheduling_gates(in_world, folder, caplog):
+    async def test(it):
+        await until(lambda: names(it) == ["zoo-testnode"])
+
+    write(folder / "web.yaml", manifest("web", schedulingGates=[{"name": "a"}]))
+    write(folder / "zoo.yaml", manifest("zoo"))
+    static(in_world, test)
+    assert (
+        "spec.nodeName: Forbidden: cannot be set until all schedulingGates have been cleared" in caplog.text
+    )
 
 
 def test_deleting_a_static_pod_brings_its_object_back_and_leaves_the_pod_alone(in_world, folder):

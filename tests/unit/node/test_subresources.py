@@ -150,14 +150,6 @@ def test_a_static_pod_is_what_its_file_says(in_world):
     scenario(in_world, test)
 
 
-@pytest.mark.parametrize("body", [[], "x"])
-def test_a_body_that_is_no_object_is_refused(in_world, body):
-    async def test(it):
-        assert (await change(it, "ephemeralcontainers", body))[0] == 400
-
-    scenario(in_world, test)
-
-
 def test_a_json_patch_is_not_understood(in_world):
     async def test(it):
         code, answer = await change(it, "status", [], kind="application/json-patch+json")

@@ -12,13 +12,13 @@ from tests.support.drawing import overlapping, sticking_out, words
 MS = 1_000_000
 ZERO = 77_000 * MS  # of CLOCK_MONOTONIC
 OPS = (
-    "namespaces.Unshare",
-    "namespaces.EnterCgroup",
-    "mounts.MountRoot",
-    "mounts.Bind",
-    "mounts.DetachOldRoot",
-    "process.LimitCapabilities",
-    "process.Exec",
+    ("minipod.plan.ops.namespaces.Join", "setns"),
+    ("minipod.plan.ops.namespaces.EnterCgroup", "enter_cgroup"),
+    ("minipod.plan.ops.mounts.MountRoot", "mount_root"),
+    ("minipod.plan.ops.mounts.Bind", "bind"),
+    ("minipod.plan.ops.mounts.DetachOldRoot", "umount"),
+    ("minipod.plan.ops.process.LimitCapabilities", "drop_capabilities"),
+    ("minipod.plan.ops.process.Exec", "exec"),
 )
 
 
@@ -26,17 +26,17 @@ def stage(plan, name, pid, start, *durations, where="child", error="") -> list[T
     """A stage's operations, each beginning when the one before it ended."""
     timings = []
     for index, duration in enumerate(durations):
-        op = f"minipod.plan.ops.{OPS[-1] if index == len(durations) - 1 else OPS[index % (len(OPS) - 1)]}"
+        op, word = OPS[-1] if index == len(durations) - 1 else OPS[index % (len(OPS) - 1)]
         failed = error if index == len(durations) - 1 else ""
         command = f"command {index} of {name}"
-        timings.append(Timing(plan, name, index, command, pid, start, duration, failed, where, op))
+        timings.append(Timing(plan, name, index, command, pid, start, duration, failed, where, op, word))
         start += duration
     return timings
 
 
 def request() -> Timing:
     command, op = "# from the request read", "minipod.supervisor.process.AcceptRequest"
-    return Timing("node", "node/apply", 0, command, 99, ZERO, 4 * MS, "", "supervisor", op)
+    return Timing("node", "node/apply", 0, command, 99, ZERO, 4 * MS, "", "supervisor", op, "accept_request")
 
 
 def pod(seed: int, error: str = "", pause: int = 0) -> list[Timing]:
@@ -100,9 +100,9 @@ def test_a_command_is_told_apart_from_its_container():
     assert span.first.process == "exec in web"
 
 
-def test_operations_have_names_that_can_be_read():
+def test_operations_are_called_as_the_kernel_calls_them():
     step = trace.spans(stage("c", "container/web", 1, 1, 2, 3))[0].steps[0]
-    assert (step.operation, step.kind) == ("unshare", "namespaces")
+    assert (step.operation, step.kind) == ("setns", "namespaces")
 
 
 def test_a_process_that_was_killed_nobody_knows_where_is_told_by_its_stage():

@@ -16,7 +16,7 @@ OWN = (
 )
 
 
-def merged(told: PodStatus, kept: PodStatus) -> PodStatus:
+def merge(told: PodStatus, kept: PodStatus) -> PodStatus:
     """What a supervisor tells, with what others have set before (status_manager.go, mergePodStatus)."""
     others = tuple(each for each in kept.conditions if each.type not in OWN)
     return replace(told, conditions=(*others, *told.conditions))

@@ -9,7 +9,7 @@ import pytest
 from minipod.errors import MinipodError, Unsuitable
 from minipod.kernel import cgroups, syscalls
 from minipod.names import layout
-from minipod.node import places
+from minipod.node import folders
 
 
 @pytest.fixture
@@ -29,19 +29,19 @@ def hierarchies():
 
 def everything(here, hierarchies):
     """All that the module makes, as text."""
-    folders = [path for base in (here.run, here.log) for path, _, _ in os.walk(base)]
+    made = [path for base in (here.run, here.log) for path, _, _ in os.walk(base)]
     groups = [path for base in hierarchies.directories(here.cgroup) for path, _, _ in os.walk(base)]
-    return sorted(folders + groups), [point for point in places.mount_points() if here.home in point]
+    return sorted(made + groups), [point for point in folders.mount_points() if here.home in point]
 
 
 def ensure(here, hierarchies):
     """As a node does; its lock is given back."""
-    os.close(places.lock(here))
-    places.ensure(here, hierarchies)
+    os.close(folders.lock(here))
+    folders.ensure(here, hierarchies)
 
 
 def remove(here, hierarchies):
-    places.remove(here, hierarchies)
+    folders.remove(here, hierarchies)
 
 
 def test_what_is_made_is_made_once_and_goes_again(here, hierarchies):
@@ -49,10 +49,10 @@ def test_what_is_made_is_made_once_and_goes_again(here, hierarchies):
     first = everything(here, hierarchies)
     ensure(here, hierarchies)
     assert everything(here, hierarchies) == first
-    folders, mounts = first
-    assert f"{hierarchies.v2}/{here.cgroup}/supervisors" in folders
+    made, mounts = first
+    assert f"{hierarchies.v2}/{here.cgroup}/supervisors" in made
     for directory in hierarchies.directories(here.cgroup):
-        assert {f"{directory}/{qos}" for qos in ("guaranteed", "burstable", "besteffort")} <= set(folders)
+        assert {f"{directory}/{qos}" for qos in ("guaranteed", "burstable", "besteffort")} <= set(made)
     assert mounts == [here.run]
     remove(here, hierarchies)
     assert everything(here, hierarchies) == ([here.log, f"{here.log}/pods"], [])
@@ -61,11 +61,11 @@ def test_what_is_made_is_made_once_and_goes_again(here, hierarchies):
 
 
 def test_there_is_one_node_of_a_layout(here):
-    first = places.lock(here)
+    first = folders.lock(here)
     with pytest.raises(MinipodError, match="another node runs already"):
-        places.lock(here)
+        folders.lock(here)
     os.close(first)
-    os.close(places.lock(here))
+    os.close(folders.lock(here))
 
 
 @pytest.mark.parametrize("which", ["lib", "run"])
@@ -150,29 +150,29 @@ def test_run_is_private_and_the_folder_of_ip_netns_shared(here, hierarchies):
 
 
 def test_ip_netns_doesnt_shadow_a_pin_that_was_there_first(here):
-    places.share_netns_folder(here.netns)
+    folders.share_netns_folder(here.netns)
     pin = Path(here.netns, "web-12345678")
     pin.touch()
     syscalls.mount("/proc/self/ns/net", str(pin), flags=syscalls.MS_BIND)
-    before = places.mount_points()
+    before = folders.mount_points()
     subprocess.run(["ip", "netns", "add", "other"], check=True)
-    places.share_netns_folder(here.netns)
+    folders.share_netns_folder(here.netns)
     assert pin.stat().st_ino == os.stat("/proc/self/ns/net").st_ino
-    assert places.mount_points() == [*before, f"{here.netns}/other"]
+    assert folders.mount_points() == [*before, f"{here.netns}/other"]
 
 
 def test_a_folder_that_ip_netns_made_is_taken_as_it_is(here):
     subprocess.run(["ip", "netns", "add", "first"], check=True)
-    before = places.mount_points()
-    places.share_netns_folder(here.netns)
-    assert places.mount_points() == before
+    before = folders.mount_points()
+    folders.share_netns_folder(here.netns)
+    assert folders.mount_points() == before
 
 
 def test_a_mount_point_is_named_as_the_kernel_escapes_it(tmp_path):
     odd = tmp_path / "a b\\c"
     odd.mkdir()
     syscalls.mount("tmpfs", str(odd), "tmpfs")
-    assert places.mounts_below(str(tmp_path)) == [str(odd)]
+    assert folders.mounts_below(str(tmp_path)) == [str(odd)]
 
 
 def test_the_machines_own_node_belongs_into_the_machines_mount_namespace():
@@ -180,11 +180,11 @@ def test_the_machines_own_node_belongs_into_the_machines_mount_namespace():
         os.readlink("/proc/1/ns/mnt")
     except OSError:
         pytest.skip("this kernel hides /proc/1/ns")
-    places.check_mount_namespace(layout(""))
+    folders.check_mount_namespace(layout(""))
     syscalls.unshare(syscalls.CLONE_NEWNS)
     with pytest.raises(Unsuitable, match="MINIPOD_HOME"):
-        places.check_mount_namespace(layout(""))
-    places.check_mount_namespace(layout("/somewhere"))
+        folders.check_mount_namespace(layout(""))
+    folders.check_mount_namespace(layout("/somewhere"))
 
 
 # --- boots -----------------------------------------------------------------------------------------------------------
@@ -206,10 +206,10 @@ def rebooted(here, hierarchies):
 
 
 def test_an_earlier_boots_run_is_emptied(rebooted):
-    assert places.clear_after_boot(rebooted)
+    assert folders.clear_after_boot(rebooted)
     assert set(os.listdir(rebooted.run)) == {"boot_id"}
     assert os.listdir(rebooted.netns) == ["mine-1234"]
-    assert not places.clear_after_boot(rebooted)
+    assert not folders.clear_after_boot(rebooted)
 
 
 def test_nothing_mounted_there_is_followed_or_lost(rebooted, tmp_path):
@@ -222,7 +222,7 @@ def test_nothing_mounted_there_is_followed_or_lost(rebooted, tmp_path):
     pin = Path(rebooted.netns, "mine-12345678")
     pin.touch()
     syscalls.mount("/proc/self/ns/net", str(pin), flags=syscalls.MS_BIND)
-    places.clear_after_boot(rebooted)
+    folders.clear_after_boot(rebooted)
     assert (outside / "precious").exists()
     assert pin.stat().st_ino == os.stat("/proc/self/ns/net").st_ino
     assert not volume.exists()

@@ -42,14 +42,14 @@ def ensure(layout: Layout, hierarchies: Hierarchies) -> None:
     _own_folder(layout.run, 0o711, "boot_id")
     _mount_run(layout.run)
     clear_after_boot(layout)
-    for path, mode in folders(layout):
+    for path, mode in _plain(layout):
         os.makedirs(path, mode=mode, exist_ok=True)
     share_netns_folder(layout.netns)
     ensure_cgroups(layout, hierarchies)
 
 
-def folders(layout: Layout) -> list[tuple[str, int]]:
-    """Every folder with its mode, parents first."""
+def _plain(layout: Layout) -> list[tuple[str, int]]:
+    """Those that are nothing but folders, with their modes; parents first."""
     run, lib = layout.run, layout.lib
     return [
         (f"{run}/pods", 0o711),
