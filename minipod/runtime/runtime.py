@@ -341,9 +341,8 @@ class Runtime:
         self._kill(path)
         usage = cgroups.usage(self.facts.cgroups, path)
         reason = "Completed" if ended.code == 0 else "Error"
-        if (
-            usage.oom_kills
-        ):  # of any of its processes, as containerd has it (TaskOOM in its CRI plugin's events.go)
+        # Of any of its processes, whatever it exits with: containerd's rule (TaskOOM in its CRI plugin, events.go).
+        if usage.oom_kills:
             reason = "OOMKilled"
         if container.output:
             container.output.close(ended.code)  # after all writers have died: nothing of the log is lost
