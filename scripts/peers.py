@@ -139,6 +139,7 @@ class Podman:
             tar = f"{folder}/podman.tar"
             run(str(ROOT / "rootfs/busybox"), tar)
             run("podman", "import", "--change", "CMD sh", tar, f"{IMAGE}:latest")
+        self._not_ours = {*self._pods()}
 
     def start(self, manifest: str) -> None:
         run("podman", "kube", "play", "-", text=manifest)
@@ -151,10 +152,17 @@ class Podman:
 
     def delete_all(self) -> None:
         """Side by side: each waits some seconds for its conmons' cgroup. They share a volume, over which some fail."""
-        names = run("podman", "pod", "ls", "--format", "{{.Name}}").split()
+        command = ("podman", "pod", "rm", "-f", "-t0")
         with concurrent.futures.ThreadPoolExecutor(10) as pool:
-            list(pool.map(lambda name: run("podman", "pod", "rm", "-f", "-t0", name, check=False), names))
-        run("podman", "pod", "rm", "-f", "-a", "-t0")
+            list(pool.map(lambda name: run(*command, name, check=False), self._ours()))
+        if self._ours():
+            run(*command, *self._ours())
+
+    def _pods(self) -> list[str]:
+        return run("podman", "pod", "ls", "--format", "{{.Name}}").split()
+
+    def _ours(self) -> list[str]:
+        return [name for name in self._pods() if name not in self._not_ours]
 
     def processes(self) -> list[int]:
         return pids_named("conmon", "catatonit", "podman", "podman-pause")
