@@ -5,8 +5,10 @@ letting go of them with the old root: from the host's own namespace, a start wou
 pods as with one.
 """
 
+import errno
 import os
 
+from minipod.errors import KernelError
 from minipod.kernel import syscalls
 from minipod.names import Layout
 
@@ -25,10 +27,21 @@ def make(layout: Layout) -> int:
         # Whole trees at once: what is below may go at any moment, with its pod.
         alone = syscalls.open_tree(syscalls.AT_FDCWD, layout.run)
         for path in (layout.run, layout.netns):
-            syscalls.umount2(path, syscalls.MNT_DETACH)
+            _leave(path)
         syscalls.move_mount(alone, "", syscalls.AT_FDCWD, layout.run, syscalls.MOVE_MOUNT_F_EMPTY_PATH)
         os.close(alone)
         return os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         syscalls.setns(host, syscalls.CLONE_NEWNS, "the host's mount namespace")
         os.close(host)
+
+
+def _leave(path: str) -> None:
+    """Unmount it, and what it was mounted over, and again."""
+    while True:
+        try:
+            syscalls.umount2(path, syscalls.MNT_DETACH)
+        except KernelError as error:
+            if error.errno != errno.EINVAL:  # EINVAL: no mount point any more
+                raise
+            return

@@ -1,0 +1,78 @@
+"""The mount namespace of which every container's is a copy, made from the mount namespace of the test's own."""
+
+import os
+
+import pytest
+
+from minipod.kernel import process, syscalls
+from minipod.names import layout
+from minipod.node import folders
+from minipod.runtime import base
+
+
+def tmpfs(path):
+    os.makedirs(path, exist_ok=True)
+    syscalls.mount("tmpfs", str(path), "tmpfs")
+    return str(path)
+
+
+@pytest.fixture
+def here(tmp_path):
+    """A layout with what a node mounts."""
+    made = layout(str(tmp_path / "home"))
+    syscalls.mount("", tmpfs(made.run), flags=syscalls.MS_PRIVATE)
+    syscalls.mount("", tmpfs(made.netns), flags=syscalls.MS_SHARED)
+    return made
+
+
+def mount_points(namespace):
+    """What is mounted in it."""
+    ours = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+    syscalls.setns(namespace, syscalls.CLONE_NEWNS, "the base")
+    try:
+        return folders.mount_points()
+    finally:
+        syscalls.setns(ours, syscalls.CLONE_NEWNS, "the test's")
+        os.close(ours)
+
+
+def test_it_has_the_hosts_mounts_and_none_of_the_pods(here, tmp_path):
+    others = tmpfs(tmp_path / "others")
+    pods = [tmpfs(f"{here.run}/pods/volume"), tmpfs(f"{here.run}/ns/pin"), tmpfs(f"{here.netns}/pod")]
+    there = mount_points(base.make(here))
+    assert {others, here.run, "/proc"} <= {*there}
+    assert not {here.netns, *pods} & {*there}
+
+
+def test_what_the_host_mounts_later_arrives_and_what_a_pod_mounts_does_not(here, tmp_path):
+    syscalls.mount("", tmpfs(tmp_path / "others"), flags=syscalls.MS_SHARED)
+    made = base.make(here)
+    pods = [tmpfs(f"{here.run}/pods/volume"), tmpfs(f"{here.netns}/pod")]
+    late = tmpfs(tmp_path / "others/late")
+    there = mount_points(made)
+    assert late in there
+    assert not {*pods} & {*there}
+
+
+def test_what_is_mounted_in_it_is_not_seen_outside(here, tmp_path):
+    others = tmpfs(tmp_path / "others")
+    syscalls.mount("", others, flags=syscalls.MS_SHARED)
+    made, before = base.make(here), folders.mount_points()
+    ours = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+    syscalls.setns(made, syscalls.CLONE_NEWNS, "the base")
+    tmpfs(f"{others}/inside")
+    syscalls.setns(ours, syscalls.CLONE_NEWNS, "the test's")
+    assert folders.mount_points() == before
+    assert f"{others}/inside" in mount_points(made)
+
+
+def test_whoever_makes_it_stays_where_it_is(here):
+    before = process.ns_inode(os.getpid(), "mnt"), folders.mount_points()
+    made = base.make(here)
+    assert (process.ns_inode(os.getpid(), "mnt"), folders.mount_points()) == before
+    assert os.fstat(made).st_ino != before[0]
+
+
+def test_a_folder_that_somebody_has_unmounted_is_no_obstacle(here):
+    syscalls.umount2(here.netns)
+    assert here.run in mount_points(base.make(here))
