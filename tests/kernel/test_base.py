@@ -41,7 +41,9 @@ def test_it_has_the_hosts_mounts_and_none_of_the_pods(here, tmp_path):
     pods = [tmpfs(f"{here.run}/pods/volume"), tmpfs(f"{here.run}/ns/pin"), tmpfs(f"{here.netns}/pod")]
     there = mount_points(base.make(here))
     assert {others, here.run, "/proc"} <= {*there}
-    assert not {here.netns, *pods} & {*there}
+    assert not {*pods} & {*there}
+    # One may be left that is covered by a mount on /run, and out of reach.
+    assert there.count(here.netns) == folders.mount_points().count(here.netns) - 1
 
 
 def test_what_the_host_mounts_later_arrives_and_what_a_pod_mounts_does_not(here, tmp_path):
