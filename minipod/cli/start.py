@@ -19,7 +19,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PATIENCE = 120.0  # seconds until a node that doesn't answer is reported; a busy emulated machine needs one minute
+PATIENCE = (
+    120.0  # seconds until a node that doesn't answer is reported; a busy emulated machine needs one minute
+)
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _UNIT = "minipod.service"
 

@@ -33,6 +33,8 @@ async def delete_pod(node: Node, pod: Pod, grace: int | None) -> Pod:
 
 async def end_pod(node: Node, pod: Pod, grace: int | None) -> Pod:
     """Mark the pod Terminating and tell its supervisor. Returns the object as it is now."""
+    # As it is now: it may have lost its gates, and begun, while others were told to end.
+    pod = node.objects.pod_by_uid(pod.metadata.uid) or pod
     if gates.gated(pod):  # there is nothing but the object
         node.objects.pod_gone(pod.metadata.uid)
         return pod

@@ -1,8 +1,8 @@
-"""The base: a mount namespace that is the host's but for what pods have mounted.
+"""The base: a mount namespace that has as little of the host's as the building of a container needs.
 
 Every container's mount namespace, and pause's, is a copy of it. A copy takes as long as there are mounts, and so does
 letting go of them with the old root: from the host's own namespace, a start would take twice as long with two hundred
-pods as with one.
+pods as with one. What is bound into a container is taken along as descriptors (OpenTrees in plan/ops/mounts.py).
 """
 
 import errno
@@ -17,31 +17,45 @@ def make(layout: Layout) -> int:
     """Make it; a descriptor of it, which is all that keeps it. For a process with a single thread, whose working
     directory is / from then on. Raises KernelError.
 
-    It is a slave of the host's: what the host mounts later arrives in it (mount_namespaces(7)). Not what pods mount:
-    `run` is private, and the folder of `ip netns` isn't mounted there at all.
+    It has /proc, `run` without what pods have mounted there, `lib` with all there is, and what these are mounted on:
+    no other file system of the host's is held by it. It is a slave of the host's (mount_namespaces(7)).
     """
+    run, lib, images = map(os.path.realpath, (layout.run, layout.lib, layout.images))
     host = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     syscalls.unshare(syscalls.CLONE_NEWNS)
     try:
         syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_SLAVE)
-        # Whole trees at once: what is below may go at any moment, with its pod.
-        alone = syscalls.open_tree(syscalls.AT_FDCWD, layout.run)
-        for path in (layout.run, layout.netns):
-            _leave(path)
-        syscalls.move_mount(alone, "", syscalls.AT_FDCWD, layout.run, syscalls.MOVE_MOUNT_F_EMPTY_PATH)
+        alone = syscalls.open_tree(syscalls.AT_FDCWD, run)
+        _leave(run)  # the whole tree at once: what is below may go at any moment, with its pod
+        syscalls.move_mount(alone, "", syscalls.AT_FDCWD, run, syscalls.MOVE_MOUNT_F_EMPTY_PATH)
         os.close(alone)
+        for path in _mount_points():
+            if not path.startswith(f"{lib}/") and not any(
+                f"{needed}/".startswith(f"{path.rstrip('/')}/") for needed in ("/proc", run, lib, images)
+            ):
+                _leave(path)
         return os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         syscalls.setns(host, syscalls.CLONE_NEWNS, "the host's mount namespace")
         os.close(host)
 
 
+def _mount_points() -> list[str]:
+    """Of this mount namespace, the last one mounted first."""
+    with open("/proc/self/mountinfo", "rb") as file:
+        points = [line.split(b" ")[4] for line in file]
+    for code, character in ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n"), (b"\\134", b"\\")):
+        points = [point.replace(code, character) for point in points]
+    return [os.fsdecode(point) for point in reversed(points)]
+
+
 def _leave(path: str) -> None:
-    """Unmount it, and what it was mounted over, and again."""
+    """Unmount it with all below, and what it was mounted over, and again."""
     while True:
         try:
-            syscalls.umount2(path, syscalls.MNT_DETACH)
+            syscalls.umount2(path, syscalls.UMOUNT_NOFOLLOW | syscalls.MNT_DETACH)
         except KernelError as error:
-            if error.errno != errno.EINVAL:  # EINVAL: no mount point any more
+            # EINVAL: no mount point (any more). ENOENT: it went with its folder, or something is mounted above it.
+            if error.errno not in (errno.EINVAL, errno.ENOENT):
                 raise
             return

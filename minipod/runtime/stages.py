@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from minipod.errors import MinipodError, PlanError
 from minipod.plan.core import Stage, Times, execute
+from minipod.plan.ops.namespaces import JoinBase
 from minipod.runtime.breakpoint import Breakpoint, Here
 from minipod.runtime.history import History
 from minipod.runtime.netlink import Asked, NetDone, Worker
@@ -40,9 +41,9 @@ class Stages:
         self, stage: Stage, fds: dict[str, int], unshared: Callable[[int], None] | None = None
     ) -> Child:
         """In a child that goes up to its exec. Raises OSError and Stopped."""
-        return Child(
-            stage, {"base": self._base, **fds}, self._breakpoint.of(stage), self._breakpoint.wait, unshared
-        )
+        if any(isinstance(op, JoinBase) for op in stage.ops):
+            fds = {"base": self._base, **fds}
+        return Child(stage, fds, self._breakpoint.of(stage), self._breakpoint.wait, unshared)
 
     def go(self, plan: str, stage: Stage, child: Child) -> Ran:
         """Let it exec. Raises PlanError and Stopped."""

@@ -5,6 +5,7 @@ entries at a time, for probes and exits don't wait (pkg/kubelet/eviction/evictio
 """
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from minipod.api.cri import ContainerInfo, RuntimeStatus
@@ -19,6 +20,8 @@ from minipod.supervisor.volumes import on_disk
 _INTERVAL = 10.0  # seconds, times the node's backoff_scale (the kubelet's monitoringInterval)
 _ENTRIES = 200  # looked at before something else has its turn
 _BLOCK = 512  # bytes; the unit of st_blocks (stat(2))
+_DEEPEST = 250  # directories open at once
+_ENDLESS = 1 << 62  # bytes
 
 Owner = tuple[str, str]  # "volume" or "container", and its name
 
@@ -69,7 +72,8 @@ def places(pod: Pod, facts: NodeFacts, containers: Iterable[ContainerInfo]) -> I
     if everything:
         logs = facts.layout.pod_log(meta.namespace, meta.name, meta.uid)
         for name, container_id in {each.name: each.id for each in containers}.items():
-            yield ("container", name), f"{layers(facts, meta.uid, container_id)}/upper"
+            if facts.settings.layers != "tmpfs":  # that is memory, and counts as such
+                yield ("container", name), f"{layers(facts, meta.uid, container_id)}/upper"
             yield ("container", name), f"{logs}/{name}"
 
 
@@ -91,20 +95,42 @@ def too_much(pod: Pod, used: Mapping[Owner, int]) -> Iterator[str]:
 def sizes(path: str) -> Iterator[int]:
     """Bytes on disk of everything below `path`, each file once. What goes away meanwhile isn't counted.
 
-    Names there are a container's: directories are walked by descriptor, and no link is followed.
+    Names there are a container's: directories are walked by descriptor, and no link is followed. One that is nested
+    too deep for that counts as more than any limit, or a container could hide there what it has written.
     """
     linked: set[int] = set()
+    walk: list[tuple[int, list[str]]] = []  # the open directories, each with what is left to look at in it
     try:
-        for _, folders, files, descriptor in os.fwalk(path):
-            for name in (*folders, *files):
-                try:
-                    found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-                except OSError:
-                    continue
-                if found.st_nlink > 1 and name in files:
+        _enter(walk, path, None)
+        while walk:
+            folder, names = walk[-1]
+            if not names:
+                os.close(folder)
+                walk.pop()
+                continue
+            name = names.pop()
+            try:
+                found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                if stat.S_ISDIR(found.st_mode):
+                    if len(walk) == _DEEPEST:
+                        yield _ENDLESS
+                        continue
+                    _enter(walk, name, folder)
+                elif found.st_nlink > 1:
                     if found.st_ino in linked:
                         continue
                     linked.add(found.st_ino)
-                yield found.st_blocks * _BLOCK
-    except (OSError, RecursionError):
-        return  # it isn't there yet; or it is nested deeper than can be walked, and so much for that
+            except OSError:
+                continue
+            yield found.st_blocks * _BLOCK
+    finally:
+        for folder, _ in walk:
+            os.close(folder)
+
+
+def _enter(walk: list[tuple[int, list[str]]], name: str, above: int | None) -> None:
+    try:
+        folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+    except OSError:  # it isn't there, or not any more
+        return
+    walk.append((folder, os.listdir(folder)))

@@ -36,36 +36,38 @@ def mount_points(namespace):
         os.close(ours)
 
 
-def test_it_has_the_hosts_mounts_and_none_of_the_pods(here, tmp_path):
-    others = tmpfs(tmp_path / "others")
+def test_it_has_what_a_container_is_built_of_and_nothing_of_the_pods(here):
+    images = tmpfs(here.images)
     pods = [tmpfs(f"{here.run}/pods/volume"), tmpfs(f"{here.run}/ns/pin"), tmpfs(f"{here.netns}/pod")]
     there = mount_points(base.make(here))
-    assert {others, here.run, "/proc"} <= {*there}
-    assert not {*pods} & {*there}
-    # One may be left that is covered by a mount on /run, and out of reach.
-    assert there.count(here.netns) == folders.mount_points().count(here.netns) - 1
+    assert {"/", "/proc", here.run, images} <= {*there}
+    assert not {here.netns, *pods} & {*there}
 
 
-def test_what_the_host_mounts_later_arrives_and_what_a_pod_mounts_does_not(here, tmp_path):
-    syscalls.mount("", tmpfs(tmp_path / "others"), flags=syscalls.MS_SHARED)
+def test_it_holds_no_other_file_system_of_the_host(here, tmp_path):
+    others = [tmpfs(tmp_path / "others"), tmpfs(tmp_path / "others/below"), tmpfs(tmp_path / "with a space")]
+    assert not {*others} & {*mount_points(base.make(here))}
+
+
+def test_what_the_host_mounts_in_lib_later_arrives_and_what_a_pod_mounts_does_not(here):
+    syscalls.mount("", tmpfs(here.lib), flags=syscalls.MS_SHARED)
     made = base.make(here)
     pods = [tmpfs(f"{here.run}/pods/volume"), tmpfs(f"{here.netns}/pod")]
-    late = tmpfs(tmp_path / "others/late")
+    late = tmpfs(f"{here.lib}/late")
     there = mount_points(made)
     assert late in there
     assert not {*pods} & {*there}
 
 
-def test_what_is_mounted_in_it_is_not_seen_outside(here, tmp_path):
-    others = tmpfs(tmp_path / "others")
-    syscalls.mount("", others, flags=syscalls.MS_SHARED)
+def test_what_is_mounted_in_it_is_not_seen_outside(here):
+    syscalls.mount("", tmpfs(here.lib), flags=syscalls.MS_SHARED)
     made, before = base.make(here), folders.mount_points()
     ours = os.open("/proc/self/ns/mnt", os.O_RDONLY)
     syscalls.setns(made, syscalls.CLONE_NEWNS, "the base")
-    tmpfs(f"{others}/inside")
+    tmpfs(f"{here.lib}/inside")
     syscalls.setns(ours, syscalls.CLONE_NEWNS, "the test's")
     assert folders.mount_points() == before
-    assert f"{others}/inside" in mount_points(made)
+    assert f"{here.lib}/inside" in mount_points(made)
 
 
 def test_whoever_makes_it_stays_where_it_is(here):

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from minipod.node.settings import resolv_conf as nodes_resolv_conf
+from minipod.supervisor import dns
 from minipod.testing.namespaces import inside
 from minipod.testing.pod import Pod
 from tests.support.node import idle_after, sh
@@ -163,11 +165,8 @@ def test_hostname_is_in_its_file(pod):
 
 
 def test_resolv_conf_is_the_nodes(one):
-    def nameservers() -> list[str]:
-        with open("/etc/resolv.conf") as file:
-            return [line for line in file if line.startswith("nameserver")]
-
-    assert one["c0"].run(nameservers, namespaces={"mnt"}) == nameservers()
+    servers = [words[1] for words in resolv_conf(one) if words[0] == "nameserver"]
+    assert tuple(servers) == dns.parse(nodes_resolv_conf()).servers[:3]
 
 
 def test_what_a_pod_says_of_dns_is_added_to_what_the_node_says_as_far_as_there_is_room(pod):
@@ -175,8 +174,7 @@ def test_what_a_pod_says_of_dns_is_added_to_what_the_node_says_as_far_as_there_i
     own = {"nameservers": servers, "searches": ["my.example"], "options": [{"name": "ndots", "value": "7"}]}
     web = pod(manifest("web", {}, dnsPolicy="Default", dnsConfig=own))
     lines = resolv_conf(web)
-    with open("/etc/resolv.conf") as file:
-        nodes = [words[1] for line in file if (words := line.split())[:1] == ["nameserver"]]
+    nodes = dns.parse(nodes_resolv_conf()).servers
     assert [line[1] for line in lines if line[0] == "nameserver"] == [*nodes, *servers][:3]
     assert [line[-1] for line in lines if line[0] == "search"] == ["my.example"]
     (options,) = [line[1:] for line in lines if line[0] == "options"]

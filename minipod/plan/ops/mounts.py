@@ -66,7 +66,7 @@ class OpenTrees(Op, frozen=True):
             context.trees.setdefault(path, []).append(tree)
 
     def explain(self) -> str:
-        return "# open_tree: what is bound below is taken along as descriptors"
+        return f"# open_tree: taken along for the binds below: {' '.join(map(quote, self.paths))}"
 
 
 class MountRoot(Op, frozen=True):

@@ -1,5 +1,6 @@
 """The last operations of a stage: what the process is, may do and runs. All run in a forked child, inside its root."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -34,6 +35,12 @@ class SetOomScore(Op, frozen=True):
         return f"echo {self.value} >/proc/self/oom_score_adj"
 
 
+def _give(fd: int, uid: int) -> None:
+    """Make the user its owner. Who may not, does without, as runc does."""
+    with contextlib.suppress(PermissionError):
+        os.fchown(fd, uid, -1)
+
+
 class Stdio(Op, frozen=True):
     """Standard input, output and error: /dev/null or a pipe, and pipes to the supervisor.
 
@@ -46,7 +53,7 @@ class Stdio(Op, frozen=True):
         for number, name in enumerate(("stdin", "stdout", "stderr")):
             os.dup2(context.fds[name], number, inheritable=True)
             if self.uid and stat.S_ISFIFO(os.fstat(number).st_mode):  # /dev/null is the host's
-                os.fchown(number, self.uid, -1)
+                _give(number, self.uid)
 
     def explain(self) -> str:
         owner = f"; chown {self.uid} {quote(LOG)}" if self.uid else ""
@@ -76,7 +83,7 @@ class Terminal(Op, frozen=True):
             os.setsid()
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         if self.uid:
-            os.fchown(slave, self.uid, -1)
+            _give(slave, self.uid)
         for number in range(3):
             os.dup2(slave, number, inheritable=True)
         context.terminal(master)

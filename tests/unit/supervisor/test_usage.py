@@ -1,6 +1,7 @@
 """How much a pod takes up on disk, and what comes of too much."""
 
 import os
+import subprocess
 
 import pytest
 
@@ -45,6 +46,14 @@ def write(path, size):
     path.write_bytes(b"x" * size)
 
 
+def turn_until(loop, condition):
+    for _ in range(100_000):
+        if condition():
+            return
+        loop.turn()
+    raise AssertionError("it was never told")
+
+
 def test_all_files_are_counted_as_du_does(tmp_path):
     (tmp_path / "a/b").mkdir(parents=True)
     write(tmp_path / "a/one", 3 * MEBIBYTE)
@@ -55,6 +64,21 @@ def test_all_files_are_counted_as_du_does(tmp_path):
         hole.truncate(1 << 40)
     total = sum(usage.sizes(str(tmp_path)))
     assert 4 * MEBIBYTE <= total < 5 * MEBIBYTE
+
+
+@pytest.mark.parametrize(("levels", "counted"), [(200, True), (1100, False)])
+def test_what_is_nested_too_deep_to_be_counted_is_more_than_any_limit(tmp_path, levels, counted):
+    before, here = len(os.listdir("/proc/self/fd")), os.open(tmp_path, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+    os.close(here)
+    assert (sum(usage.sizes(str(tmp_path))) < 1 << 60) == counted
+    assert len(os.listdir("/proc/self/fd")) == before
+    subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)  # pytest's own way of removing it would recurse
 
 
 def test_what_is_not_there_takes_up_nothing(tmp_path):
@@ -70,8 +94,7 @@ def test_a_pod_that_takes_more_than_its_limit_is_told_of(tmp_path, volume):
         loop.turn()
     assert said == []
     write(volume / "large", 2 * MEBIBYTE)
-    while not said:
-        loop.turn()
+    turn_until(loop, lambda: said)
     assert said == ['Usage of EmptyDir volume "d" exceeds the limit "1Mi". ']
 
 
@@ -116,8 +139,7 @@ def test_what_a_container_writes_and_logs_counts_towards_its_limit(tmp_path):
         (tmp_path / folder).mkdir(parents=True)
         write(tmp_path / folder / "file", MEBIBYTE)
     usage.watch(with_limits(a="2Mi"), facts(tmp_path), loop, lambda: there, said.append)
-    while len(said) < 2:
-        loop.turn()
+    turn_until(loop, lambda: len(said) >= 2)
     assert said[:2] == [whole("2Mi"), own("a", "2Mi")]
 
 
