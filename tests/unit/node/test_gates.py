@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from minipod.node import gates
+from minipod.node import delete, gates
 from minipod.node.apply import Applied
 from minipod.spec.types import PodCondition
 from tests.unit.node.conftest import manifest, text
@@ -121,6 +121,16 @@ def test_it_is_deleted_at_once(in_world):
         answer = await it.client.verb("POST", "delete", name="web")
         assert (answer.code, answer.out) == (0, 'pod "web" deleted')
         assert (it.objects.list_pods(), it.pods.deleted) == ([], [])
+
+    scenario(in_world, test, "a")
+
+
+def test_one_that_has_begun_since_it_was_looked_up_is_ended_like_any_other(in_world):
+    async def test(it):
+        before = it.objects.pod("default", "web")
+        await it.client.apply(gated())
+        await delete.end_pod(it.node, before, 0)
+        assert it.pods.deleted == [(before.metadata.uid, 0.0)]
 
     scenario(in_world, test, "a")
 
