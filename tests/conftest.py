@@ -1,6 +1,7 @@
 """What all tests have in common: marks, isolation, and the check that the session leaves the host as it found it."""
 
 import os
+import signal
 
 import pytest
 
@@ -13,6 +14,8 @@ _LEAKS = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # In the background of a script it is ignored, and so it would be by everything that is started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line(
         "markers", "isolated: runs in mount, network, IPC, UTS and PID namespaces of its own"
     )
