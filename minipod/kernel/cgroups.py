@@ -50,7 +50,7 @@ def detect(mountinfo: str | None = None, v2_controllers: str | None = None) -> H
         fstype, _, options = after.split(" ", 2)
         if not fstype.startswith("cgroup"):
             continue
-        place = _unescape(before.split(" ")[4])
+        place = files.unescape(before.split(" ")[4])
         if fstype == "cgroup2":
             v2 = v2 or place
         for controller in set(options.split(",")).intersection(_WANTED) if fstype == "cgroup" else ():
@@ -60,12 +60,6 @@ def detect(mountinfo: str | None = None, v2_controllers: str | None = None) -> H
     on_v2 = tuple(name for name in _WANTED if name in v2_controllers.split())
     # What cpuacct counts on v1 is in every cgroup's cpu.stat on v2.
     return Hierarchies(v2, on_v2, {name: v1[name] for name in _WANTED if name in v1 and name not in on_v2})
-
-
-def _unescape(path: str) -> str:
-    for character in " \t\n\\":
-        path = path.replace(f"\\{ord(character):03o}", character)
-    return path
 
 
 # --- one cgroup ------------------------------------------------------------------------------------------------------

@@ -30,3 +30,15 @@ def write(path: str, text: str, hint: str = "") -> None:
             os.close(fd)
     except OSError as error:
         raise KernelError(error.errno or 0, "write", f"{text} to {path}", hint) from None
+
+
+def mount_points() -> list[str]:
+    """Every mount point of this mount namespace, in the order of mounting (proc_pid_mountinfo(5))."""
+    return [unescape(line.split(" ")[4]) for line in read("/proc/self/mountinfo").split("\n")]
+
+
+def unescape(path: str) -> str:
+    """A path as mountinfo writes it: blank, tab, newline and backslash are three octal digits there."""
+    for character in " \t\n\\":
+        path = path.replace(f"\\{ord(character):03o}", character)
+    return path

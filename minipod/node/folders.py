@@ -12,6 +12,7 @@ import os
 from minipod.errors import KernelError, MinipodError, Unsuitable
 from minipod.kernel import cgroups, syscalls
 from minipod.kernel.cgroups import Hierarchies
+from minipod.kernel.files import mount_points
 from minipod.names import Layout
 from minipod.observe import mounts
 from minipod.plan.undo import RemoveTree, Tools
@@ -147,11 +148,6 @@ def _drop_dead_pins(netns: str, sandboxes: list[str]) -> None:
 
 
 # --- mounts --------------------------------------------------------------------------------------------------------
-
-
-def mount_points() -> list[str]:
-    """Every mount point of this mount namespace, in the order of mounting."""
-    return [mount.mountpoint for mount in mounts.of_process("/proc/self")]
 
 
 def mounts_below(path: str) -> list[str]:

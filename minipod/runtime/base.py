@@ -9,7 +9,7 @@ import errno
 import os
 
 from minipod.errors import KernelError
-from minipod.kernel import syscalls
+from minipod.kernel import files, syscalls
 from minipod.names import Layout
 
 
@@ -29,7 +29,7 @@ def make(layout: Layout) -> int:
         _leave(run)  # the whole tree at once: what is below may go at any moment, with its pod
         syscalls.move_mount(alone, "", syscalls.AT_FDCWD, run, syscalls.MOVE_MOUNT_F_EMPTY_PATH)
         os.close(alone)
-        for path in _mount_points():
+        for path in reversed(files.mount_points()):
             if not path.startswith(f"{lib}/") and not any(
                 f"{needed}/".startswith(f"{path.rstrip('/')}/") for needed in ("/proc", run, lib, images)
             ):
@@ -38,15 +38,6 @@ def make(layout: Layout) -> int:
     finally:
         syscalls.setns(host, syscalls.CLONE_NEWNS, "the host's mount namespace")
         os.close(host)
-
-
-def _mount_points() -> list[str]:
-    """Of this mount namespace, the last one mounted first."""
-    with open("/proc/self/mountinfo", "rb") as file:
-        points = [line.split(b" ")[4] for line in file]
-    for code, character in ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n"), (b"\\134", b"\\")):
-        points = [point.replace(code, character) for point in points]
-    return [os.fsdecode(point) for point in reversed(points)]
 
 
 def _leave(path: str) -> None:

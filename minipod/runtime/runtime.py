@@ -46,11 +46,11 @@ class Runtime:
     ) -> None:
         """`base` is a descriptor of what base.make() has made."""
         self.facts, self.uid, self.loop, self.changed = facts, uid, loop, changed
-        self.breakpoint = Breakpoint(loop, door)
+        self.breakpoint, self._base = Breakpoint(loop, door), base
         self.sandboxes: dict[str, Sandbox] = {}
         self.containers: dict[str, Container] = {}
         self.worker = Worker(facts.layout)
-        self.stages = Stages(self.worker, self.breakpoint, base)
+        self.stages = Stages(self.worker, self.breakpoint)
 
     # --- sandboxes ----------------------------------------------------------------------------------------------
 
@@ -237,7 +237,7 @@ class Runtime:
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         program = os.open(self.facts.pause, os.O_PATH | os.O_CLOEXEC)
         try:
-            fds = {"stdin": null, "stdout": null, "stderr": null, "pause": program}
+            fds = {"base": self._base, "stdin": null, "stdout": null, "stderr": null, "pause": program}
             ran = self.stages.in_child(name, stage, fds, unshared)
         finally:
             os.close(null)
@@ -262,7 +262,7 @@ class Runtime:
         container_id, name = container.info.id, start.name
         if sandbox.info.state != "ready":
             raise Conflict(f"sandbox {sandbox.info.id} isn't ready")
-        fds = {"sandbox": sandbox.pidfd}
+        fds = {"base": self._base, "sandbox": sandbox.pidfd}
         if config.pid_target:
             fds["target"] = self.container(config.pid_target).alive().pidfd
         plan = container_plan.container(self.facts, sandbox.info.id, sandbox.config, container_id, config)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 
 from minipod.errors import MinipodError, PlanError
 from minipod.plan.core import Stage, Times, execute
-from minipod.plan.ops.namespaces import JoinBase
 from minipod.runtime.breakpoint import Breakpoint, Here
 from minipod.runtime.history import History
 from minipod.runtime.netlink import Asked, NetDone, Worker
@@ -17,9 +16,9 @@ from minipod.runtime.stage import Child, Ran
 class Stages:
     """Runs them. `plan` is what their plan is called in the trace."""
 
-    def __init__(self, worker: Worker, breakpoint_: Breakpoint, base: int) -> None:
+    def __init__(self, worker: Worker, breakpoint_: Breakpoint) -> None:
         self.history = History()
-        self._worker, self._breakpoint, self._base = worker, breakpoint_, base
+        self._worker, self._breakpoint = worker, breakpoint_
 
     def here(self, plan: str, stage: Stage, fds: dict[str, int] | None = None) -> None:
         """In this process. Raises PlanError, and Stopped when told to give up."""
@@ -41,8 +40,6 @@ class Stages:
         self, stage: Stage, fds: dict[str, int], unshared: Callable[[int], None] | None = None
     ) -> Child:
         """In a child that goes up to its exec. Raises OSError and Stopped."""
-        if any(isinstance(op, JoinBase) for op in stage.ops):
-            fds = {"base": self._base, **fds}
         return Child(stage, fds, self._breakpoint.of(stage), self._breakpoint.wait, unshared)
 
     def go(self, plan: str, stage: Stage, child: Child) -> Ran:

@@ -59,7 +59,7 @@ class Join(Op, frozen=True):
 
 
 class JoinBase(Op, frozen=True):
-    """Enter the mount namespace that is the host's without the mounts of pods (runtime/base.py): it is copied next."""
+    """Enter the mount namespace with little of the host's and nothing of pods (runtime/base.py): it is copied next."""
 
     def run(self, context: Context) -> None:
         syscalls.setns(context.fds["base"], syscalls.CLONE_NEWNS, "the base")
