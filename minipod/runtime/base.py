@@ -17,10 +17,14 @@ def make(layout: Layout) -> int:
     """Make it; a descriptor of it, which is all that keeps it. For a process with a single thread, whose working
     directory is / from then on. Raises KernelError.
 
-    It has /proc, `run` without what pods have mounted there, `lib` with all there is, and what these are mounted on:
-    no other file system of the host's is held by it. It is a slave of the host's (mount_namespaces(7)).
+    It has /proc, `run` without what pods have mounted there, `lib` with all there is, images wherever they are, and
+    what these are mounted on: no other file system of the host's is held by it. It is a slave of the host's namespace
+    (mount_namespaces(7)).
     """
-    run, lib, images = map(os.path.realpath, (layout.run, layout.lib, layout.images))
+    run, lib = os.path.realpath(layout.run), os.path.realpath(layout.lib)
+    # The store, or an image in it, may be a link to elsewhere (minipod.testing makes such stores).
+    images = [layout.images, *(f"{layout.images}/{name}" for name in os.listdir(layout.images))]
+    needed = ("/proc", run, lib, *map(os.path.realpath, images))
     host = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     syscalls.unshare(syscalls.CLONE_NEWNS)
     try:
@@ -30,9 +34,8 @@ def make(layout: Layout) -> int:
         syscalls.move_mount(alone, "", syscalls.AT_FDCWD, run, syscalls.MOVE_MOUNT_F_EMPTY_PATH)
         os.close(alone)
         for path in reversed(files.mount_points()):
-            if not path.startswith(f"{lib}/") and not any(
-                f"{needed}/".startswith(f"{path.rstrip('/')}/") for needed in ("/proc", run, lib, images)
-            ):
+            above = f"{path.rstrip('/')}/"
+            if not path.startswith(f"{lib}/") and not any(f"{each}/".startswith(above) for each in needed):
                 _leave(path)
         return os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     finally:

@@ -22,6 +22,7 @@ def here(tmp_path):
     made = layout(str(tmp_path / "home"))
     syscalls.mount("", tmpfs(made.run), flags=syscalls.MS_PRIVATE)
     syscalls.mount("", tmpfs(made.netns), flags=syscalls.MS_SHARED)
+    os.makedirs(made.images)
     return made
 
 
@@ -44,6 +45,13 @@ def test_it_has_what_a_container_is_built_of_and_nothing_of_the_pods(here):
     assert not {here.netns, *pods} & {*there}
 
 
+def test_an_image_may_be_a_link_to_another_file_system(here, tmp_path):
+    others = [tmpfs(tmp_path / "store"), tmpfs(tmp_path / "others")]
+    os.symlink(f"{others[0]}/image", f"{here.images}/image")
+    there = mount_points(base.make(here))
+    assert [path in there for path in others] == [True, False]
+
+
 def test_it_holds_no_other_file_system_of_the_host(here, tmp_path):
     others = [tmpfs(tmp_path / "others"), tmpfs(tmp_path / "others/below"), tmpfs(tmp_path / "with a space")]
     assert not {*others} & {*mount_points(base.make(here))}
@@ -51,6 +59,7 @@ def test_it_holds_no_other_file_system_of_the_host(here, tmp_path):
 
 def test_what_the_host_mounts_in_lib_later_arrives_and_what_a_pod_mounts_does_not(here):
     syscalls.mount("", tmpfs(here.lib), flags=syscalls.MS_SHARED)
+    os.makedirs(here.images)
     made = base.make(here)
     pods = [tmpfs(f"{here.run}/pods/volume"), tmpfs(f"{here.netns}/pod")]
     late = tmpfs(f"{here.lib}/late")
@@ -61,6 +70,7 @@ def test_what_the_host_mounts_in_lib_later_arrives_and_what_a_pod_mounts_does_no
 
 def test_what_is_mounted_in_it_is_not_seen_outside(here):
     syscalls.mount("", tmpfs(here.lib), flags=syscalls.MS_SHARED)
+    os.makedirs(here.images)
     made, before = base.make(here), folders.mount_points()
     ours = os.open("/proc/self/ns/mnt", os.O_RDONLY)
     syscalls.setns(made, syscalls.CLONE_NEWNS, "the base")
