@@ -14,8 +14,9 @@ _LEAKS = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # In the background of a script it is ignored, and so it would be by everything that is started here.
+    # In the background of a script these are ignored, and so they would be by everything that is started here.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     config.addinivalue_line(
         "markers", "isolated: runs in mount, network, IPC, UTS and PID namespaces of its own"
     )

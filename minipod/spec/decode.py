@@ -200,7 +200,7 @@ class _Reader:
         if isinstance(item, wanted) and (wanted is bool or type(item) is not bool):
             return item
         self._mistyped(path, kind, item)
-        return "" if wanted is str else False
+        return False if wanted is bool else ""
 
     def _integer(self, item: Any, bits: Literal[32, 64], path: str) -> int:
         if type(item) is float and item.is_integer():  # 1e3 is a float in YAML, and 1000 when written as JSON

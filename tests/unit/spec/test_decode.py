@@ -288,3 +288,13 @@ def test_no_text_holds_a_nul_which_ends_texts_for_the_kernel():
         ("spec.containers[0].command[1]", "Invalid value: must not contain NUL"),
         ("spec.volumes[0].hostPath.path", "Invalid value: must not contain NUL"),
     ]
+
+
+@pytest.mark.parametrize("port", [[], {}, True, 1.5])
+def test_what_is_neither_a_number_nor_a_name_is_refused_as_a_port(port):
+    probe = {"tcpSocket": {"port": port}}
+    container = {"name": "a", "image": "i", "livenessProbe": probe}
+    found = read(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [container]}}
+    )
+    assert [path for path, _ in found.problems] == ["spec.containers[0].livenessProbe.tcpSocket.port"]
