@@ -10,6 +10,7 @@
     ├── InvalidImageName      not an image reference
     ├── ImageNotFound         no image of that name in the store
     ├── ImageInUse            a container still runs from it
+    ├── NotAnImage            what was to be imported isn't a tar of a root file system
     ├── Unreachable           another process of minipod doesn't answer
     │   └── WentAway          it did, and ended before it had answered
     ├── Stopped               told to give up while waiting at a breakpoint
@@ -95,6 +96,10 @@ class ImageNotFound(MinipodError):
 
 class ImageInUse(MinipodError):
     """A container still runs from the image."""
+
+
+class NotAnImage(MinipodError):
+    """What was to be imported isn't a tar of a root file system."""
 
 
 class Unreachable(MinipodError):

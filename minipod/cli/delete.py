@@ -9,6 +9,7 @@ from minipod.cli.sources import gather
 
 def run(args: Args) -> int:
     how = [("grace", grace(args)), ("wait", "true" if args.on("wait", True) else "false")]
+    how += [("ignore-not-found", "true" if args.on("ignore-not-found") else "")]
     files = args.all("filename")
     if files:
         if args.words:
@@ -67,6 +68,7 @@ COMMAND = Command(
         Option("now", "SIGKILL at once: --grace-period 0"),
         Option("force", "The same as --now"),
         Option("wait", "Wait until it is gone (default true)"),
+        Option("ignore-not-found", "One that is gone already is no error"),
     ),
     words=("pods|pod|po", "pod"),
 )

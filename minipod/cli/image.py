@@ -22,7 +22,10 @@ def _import(tar: str, name: str) -> int:
     where = client.target("/minipod/v1/images", [("name", name)])
     fd = 0 if tar == "-" else posix.open(tar, posix.O_RDONLY | posix.O_CLOEXEC)
     info = posix.fstat(fd)
-    if info.st_mode & 0o170000 != 0o100000:  # a pipe has no size: S_IFMT, S_IFREG of inode(7)
+    kind = info.st_mode & 0o170000  # S_IFMT, S_IFDIR, S_IFREG of inode(7)
+    if kind == 0o040000:
+        raise IsADirectoryError(21, posix.strerror(21), tar)
+    if kind != 0o100000:  # a pipe has no size
         pieces = []
         while piece := posix.read(fd, 1 << 20):
             pieces.append(piece)

@@ -33,7 +33,10 @@ def main() -> "NoReturn":
 
         if not isinstance(error, (MinipodError, OSError)):
             raise
-        _report(str(error))
+        if isinstance(error, OSError) and error.filename is not None:
+            _report(f"{error.filename}: {error.strerror}")
+        else:
+            _report(str(error))
     posix._exit(code)
 
 

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from minipod.errors import MinipodError
+from minipod.errors import MinipodError, NotAnImage
 from minipod.image import reference, store
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -66,7 +66,7 @@ def import_tar(
         try:
             rootfs = f"{partial}/rootfs"
             os.makedirs(rootfs)
-            tar_digest = _unpack_source(source, rootfs, lock)
+            tar_digest = _unpack_source(source, name, rootfs, lock)
             _check_root_file_system(rootfs, name)
             _make_mount_points(rootfs)
             id = _write_configuration(partial, config, tar_digest)
@@ -85,9 +85,9 @@ def read_config(path: str) -> store.Config:
         raise MinipodError(f"can't read the image configuration {path}: {error}") from None
 
 
-def _unpack_source(source: str | BinaryIO, rootfs: str, lock: int) -> str:
+def _unpack_source(source: str | BinaryIO, name: str, rootfs: str, lock: int) -> str:
     if not isinstance(source, str):
-        return _unpack(source, "the stream", rootfs, lock)
+        return _unpack(source, f'"{name}"', rootfs, lock)
     try:
         with open(source, "rb") as stream:
             return _unpack(stream, source, rootfs, lock)
@@ -120,16 +120,19 @@ def _unpack(stream: BinaryIO, what: str, rootfs: str, lock: int) -> str:
         complaints.seek(0)
         complaint = complaints.read(4096).decode(errors="replace").strip()
     if tar.returncode:
-        raise MinipodError(f"can't import {what}: {complaint or f'tar ended with {tar.returncode}'}")
+        kind = (
+            MinipodError if "No space left" in complaint else NotAnImage
+        )  # the machine's fault, or the tar's
+        raise kind(f"can't import {what}: {complaint or f'tar ended with {tar.returncode}'}")
     return digest.hexdigest()
 
 
 def _check_root_file_system(rootfs: str, name: str) -> None:
     entries = set(os.listdir(rootfs))
     if not entries:
-        raise MinipodError(f'can\'t import "{name}": the tar is empty')
+        raise NotAnImage(f'can\'t import "{name}": the tar is empty')
     if "oci-layout" in entries or {"manifest.json", "repositories"} <= entries:
-        raise MinipodError(
+        raise NotAnImage(
             f'can\'t import "{name}": the tar holds a packed image, not a root file system; '
             "make one of a container with `podman export` or `docker export`"
         )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import msgspec
 from aiohttp import web
 
 from minipod.errors import BadManifest, MinipodError, NotFound
@@ -22,6 +23,28 @@ class _Target(NamedTuple):
     namespace: str
     name: str
     source: str = ""  # the file that names it
+
+
+class DeleteOptions(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """metav1.DeleteOptions, as far as it says anything of pods on one machine; the rest is refused."""
+
+    kind: str = ""
+    api_version: str = ""
+    grace_period_seconds: int | None = None
+    propagation_policy: str | None = None  # nothing depends on a pod: all of them come to the same
+
+
+async def options(request: web.Request) -> DeleteOptions:
+    """The request's body; of one without, its query (Kubernetes API reference, "delete a Pod"). Raises BadQuery."""
+    body = await request.read()
+    if not body:
+        return DeleteOptions(
+            grace_period_seconds=number(request.query.get("gracePeriodSeconds"), "gracePeriodSeconds")
+        )
+    try:
+        return msgspec.json.decode(body, type=DeleteOptions)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise status.BadQuery(f"the body isn't a DeleteOptions that pods know: {error}") from None
 
 
 async def delete_pod(node: Node, pod: Pod, grace: int | None) -> Pod:
@@ -52,7 +75,7 @@ async def delete(request: web.Request, console: Console) -> int:
     kind = query.get("kind", "pod")
     if kind not in _KINDS:
         raise status.BadQuery(f'the server doesn\'t have a resource type "{kind}"; pods can be deleted')
-    grace = number(query.get("grace"), "grace")
+    grace, ignore = number(query.get("grace"), "grace"), flag(query.get("ignore-not-found"))
     namespace = query.get("namespace") or "default"
     targets = [_Target(namespace, name) for name in query.getall("name", ())]
     chosen = flag(query.get("all")) or bool(query.get("selector"))
@@ -71,8 +94,9 @@ async def delete(request: web.Request, console: Console) -> int:
                 pod = node.objects.pod(target.namespace, target.name)
                 await node.whole(delete_pod(node, pod, grace))
             except MinipodError as error:
-                failed = True
-                console.err(_explain(error, target))
+                if not (ignore and isinstance(error, NotFound)):
+                    failed = True
+                    console.err(_explain(error, target))
                 continue
             uids.add(pod.metadata.uid)
             console.out(f'pod "{target.name}" deleted')

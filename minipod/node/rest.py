@@ -13,6 +13,7 @@ from minipod.api.messages import Attach, Exec, PortForward
 from minipod.errors import BadManifest, MinipodError
 from minipod.node import apply, logs, mirror, selector, status, waiting
 from minipod.node.delete import delete_pod
+from minipod.node.delete import options as delete_options
 from minipod.node.hub import AnyObject, Change
 from minipod.node.node import NODE
 from minipod.node.query import flag, number
@@ -71,8 +72,8 @@ async def create_pod(request: web.Request) -> web.Response:
 async def delete(request: web.Request) -> web.Response:
     """DELETE /api/v1/namespaces/{ns}/pods/{name}"""
     node = request.app[NODE]
-    grace = number(request.query.get("gracePeriodSeconds"), "gracePeriodSeconds")
-    return reply(await node.whole(delete_pod(node, pod_of(request), grace)))
+    options = await delete_options(request)
+    return reply(await node.whole(delete_pod(node, pod_of(request), options.grace_period_seconds)))
 
 
 def pod_of(request: web.Request) -> Pod:

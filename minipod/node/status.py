@@ -10,6 +10,7 @@ from minipod.errors import (
     Invalid,
     InvalidImageName,
     MinipodError,
+    NotAnImage,
     NotFound,
     Unreachable,
 )
@@ -40,6 +41,7 @@ _REASONS: tuple[tuple[type[MinipodError], int, str], ...] = (
     (BadManifest, 400, "BadRequest"),
     (BadRequest, 400, "BadRequest"),
     (InvalidImageName, 400, "BadRequest"),
+    (NotAnImage, 400, "BadRequest"),
     (Gone, 410, "Expired"),
     (Unreachable, 503, "ServiceUnavailable"),
 )

@@ -141,7 +141,8 @@ class Node:
 
     def delete_all(self, keep: Iterable[str] = ()) -> None:
         for namespace, names in _by_namespace(sorted({*self.names()} - {*keep})).items():
-            self.run("delete", "pod", *names, "-n", namespace, "--now", seconds=20)
+            # One that was deleted already may end meanwhile.
+            self.run("delete", "pod", *names, "-n", namespace, "--now", "--ignore-not-found", seconds=20)
 
     # --- what a pod is
 

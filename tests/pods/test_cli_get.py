@@ -181,6 +181,12 @@ def test_deletes_at_once_are_harmless(node):
     assert 'pod "gone" deleted\n' in {out for out, _ in answers}
 
 
+def test_deleting_what_is_not_there_is_no_error_for_who_says_so(node):
+    node.apply(pod("there", {}))
+    done = node.run("delete", "pod", "gone", "there", "--now", "--ignore-not-found")
+    assert (done.stdout, done.stderr) == ('pod "there" deleted\n', "")
+
+
 def test_an_interrupted_apply_is_carried_out_all_the_same(node):
     init = {"name": "slow", "image": "busybox", "command": ["sh", "-c", "sleep 0.3"]}
     process = node.popen("apply", "--wait", "-f", "-", stdin=PIPE, stdout=PIPE)

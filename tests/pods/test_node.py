@@ -97,6 +97,24 @@ def test_images_are_listed_imported_and_removed(fresh, tmp_path):
     fresh.stop()
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/none.tar", "error: /none.tar: No such file or directory"),
+        ("/etc", "error: /etc: Is a directory"),
+        (
+            "/etc/passwd",
+            'Error from server (BadRequest): can\'t import "bad": tar: This does not look like a tar',
+        ),
+    ],
+)
+def test_what_is_no_image_is_not_imported(node, path, said):
+    result = node.run("image", "import", path, "bad", check=False)
+    assert result.returncode == 1
+    assert result.stderr.startswith(said)
+    assert "bad" not in node.run("image", "ls").stdout
+
+
 @pytest.mark.parametrize("name", ["busybox", "busybox:1.28", "docker.io/library/busybox", "busybox:latest"])
 def test_busybox_is_found_under_every_customary_name(node, name):
     node.apply(pod("web", {"image": name}))

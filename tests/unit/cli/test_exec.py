@@ -204,10 +204,10 @@ def test_ctrl_c_goes_to_the_command(user: Callable[..., User]) -> None:
 
 WATCH_SIZE = """
 import os, signal
-def show(*_):
-    print("size", *os.get_terminal_size(0), flush=True)
-signal.signal(signal.SIGWINCH, show)
-show()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGWINCH])  # for sigwait, however soon it comes
+print("size", *os.get_terminal_size(0), flush=True)
+signal.sigwait([signal.SIGWINCH])
+print("size", *os.get_terminal_size(0), flush=True)
 input()
 """
 

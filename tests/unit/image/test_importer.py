@@ -11,7 +11,7 @@ import tarfile
 
 import pytest
 
-from minipod.errors import InvalidImageName, MinipodError
+from minipod.errors import InvalidImageName, MinipodError, NotAnImage
 from minipod.image import importer, store
 from tests.support.wait import wait_until
 
@@ -186,7 +186,7 @@ def test_nothing_is_written_outside_the_image(tmp_path, members):
     ],
 )
 def test_what_is_not_a_root_file_system_is_refused_and_leaves_nothing(images, data, words):
-    with pytest.raises(MinipodError, match=words):
+    with pytest.raises(NotAnImage, match=words):
         import_bytes(images, data)
     assert os.listdir(images) == ["names"]
     assert os.listdir(f"{images}/names") == []

@@ -89,7 +89,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(in_world):
 
 
 @pytest.mark.parametrize(
-    ("name", "body", "code"), [("tools", b"no tar", 500), ("Bad Name", b"", 400), ("", b"", 400)]
+    ("name", "body", "code"), [("tools", b"no tar", 400), ("Bad Name", b"", 400), ("", b"", 400)]
 )
 def test_what_cant_be_imported_is_refused(in_world, name, body, code):
     async def test(it):

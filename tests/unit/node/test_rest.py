@@ -26,6 +26,20 @@ def test_a_pod_is_created_read_and_deleted(in_world):
     in_world(test)
 
 
+def test_a_deletion_says_in_its_body_how_long_it_takes(in_world):
+    async def test(it):
+        _, made = await it.client.json("POST", PODS, text(manifest("web")))
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 3}
+        code, status = await it.client.json("DELETE", f"{PODS}/web", json.dumps(body | {"dryRun": ["All"]}))
+        assert (code, status["reason"], it.pods.deleted) == (400, "BadRequest", [])
+        assert "dryRun" in status["message"]
+        code, gone = await it.client.json("DELETE", f"{PODS}/web", json.dumps(body))
+        assert (code, gone["metadata"]["deletionGracePeriodSeconds"]) == (200, 3)
+        assert it.pods.deleted == [(made["metadata"]["uid"], 3.0)]
+
+    in_world(test)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "code", "reason", "message"),
     [
