@@ -96,25 +96,40 @@ def as_json(stages: Sequence[Span]) -> str:
 def as_chrome(stages: Sequence[Span]) -> str:
     """The Trace Event Format, which https://ui.perfetto.dev and chrome://tracing open; times in microseconds.
 
-    A stage is a complete event (ph X), its operations lie inside.
+    A stage is a complete event (ph X), its operations lie inside. Viewers colour by name and show the arguments of one
+    event only, so what failed is marked in its name.
     https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
     """
     events = [*_names(stages)]
     for span in stages:
         failed = any(step.error for step in span.steps)
-        events.append(_event(span.first, span.first.stage, "stage", span.end, {"failed": failed}))
+        name = _marked(span.first.stage, failed)
+        events.append(_event(span.first, name, "stage", span.end, {"failed": failed}))
         for step in span.steps:
+            name = _marked(step.operation, bool(step.error))
             about = {"command": step.command, "index": step.index}
             about |= {"error": step.error} if step.error else {}
-            events.append(_event(step, step.operation, step.kind or "operation", step.end, about))
-    return msgspec.json.encode({"displayTimeUnit": "ms", "traceEvents": events}).decode() + "\n"
+            events.append(_event(step, name, step.kind or "operation", step.end, about))
+    return msgspec.json.encode({"traceEvents": events}).decode() + "\n"
+
+
+def _marked(name: str, failed: bool) -> str:
+    return f"✗ {name}" if failed else name
 
 
 def _names(stages: Sequence[Span]) -> Iterator[dict[str, object]]:
-    """What the viewer calls each process, and in which order it shows them."""
+    """What the viewer calls each process and its only thread, and in which order it shows them.
+
+    Perfetto took no notice of the order before https://github.com/google/perfetto/pull/3273 (October 2025).
+    """
     names = dict.fromkeys((span.first.pid, span.first.process) for span in stages)
     for number, (pid, name) in enumerate(names):
-        for key, value in (("process_name", {"name": name}), ("process_sort_index", {"sort_index": number})):
+        about = (
+            ("process_name", {"name": name}),
+            ("thread_name", {"name": name}),  # without one, a track is called "Thread", and a number
+            ("process_sort_index", {"sort_index": number}),
+        )
+        for key, value in about:
             yield {"ph": "M", "name": key, "pid": pid, "tid": pid, "args": value}
 
 

@@ -138,11 +138,32 @@ def test_the_events_of_each_thread_nest(seed):
     assert not nests([{"ts": 0, "dur": 5}, {"ts": 3, "dur": 5}])
 
 
-def test_the_viewer_is_told_the_name_of_every_process():
+def names(events: list[dict], kind: str) -> dict[int, str]:
+    return {event["tid"]: event["args"]["name"] for event in events if event["name"] == kind}
+
+
+def test_the_viewer_is_told_the_name_of_every_process_and_of_its_thread():
     events = json.loads(trace.as_chrome(trace.spans(pod(1))))["traceEvents"]
-    named = {event["pid"]: event["args"]["name"] for event in events if event["name"] == "process_name"}
+    named = names(events, "process_name")
     assert named[101] == "pause"
     assert named.keys() == {event["pid"] for event in events}
+    assert names(events, "thread_name") == named
+
+
+def test_the_viewer_shows_the_processes_in_the_order_in_which_they_began():
+    events = json.loads(trace.as_chrome(trace.spans(pod(1))))["traceEvents"]
+    places = {event["pid"]: event["args"]["sort_index"] for event in events if "sort_index" in event["args"]}
+    began = dict.fromkeys(event["pid"] for event in events if event["ph"] == "X")
+    assert sorted(places, key=places.__getitem__) == list(began)
+
+
+def test_what_failed_is_marked_for_the_viewer_which_shows_errors_only_of_what_is_clicked():
+    events = json.loads(trace.as_chrome(trace.spans(pod(2, error="no such file"))))["traceEvents"]
+    assert [event["name"] for event in events if event["name"].startswith("✗")] == [
+        "✗ container/client",
+        "✗ exec",
+    ]
+    assert "✗" not in trace.as_chrome(trace.spans(pod(2)))
 
 
 def test_the_json_has_every_operation():
