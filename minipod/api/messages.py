@@ -75,7 +75,10 @@ class StartContainer(Message, frozen=True):
 
 
 class StopContainer(Message, frozen=True):
-    """Its stop signal, then SIGKILL to all of it after `timeout` seconds. Done when it has ended."""
+    """Its stop signal, then SIGKILL to all of it after `timeout` seconds.
+
+    Done when it has ended; what is asked meanwhile is answered before: who has more to ask does it on another channel.
+    """
 
     id: str
     timeout: float = 0
