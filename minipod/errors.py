@@ -83,7 +83,11 @@ class NotFound(MinipodError):
 
 
 class Conflict(MinipodError):
-    """The object exists already or has been changed in between."""
+    """What was asked doesn't go with the state the object is in."""
+
+
+class AlreadyExists(Conflict):
+    """There is an object of that name."""
 
 
 class InvalidImageName(MinipodError):

@@ -15,6 +15,8 @@ def run(args: Args) -> int:
         raise UsageError(
             "must specify what to apply: -f FILE, -f FOLDER, or -f - for standard input", args.verb
         )
+    if "" in args.all("break-at"):
+        raise UsageError("--break-at needs a place; `minipod plan -f FILE` names them", args.verb)
     body, source = gather(args.all("filename"), args.verb)
     where = target(
         "/minipod/v1/apply",

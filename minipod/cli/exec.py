@@ -26,7 +26,8 @@ def run(args: Args) -> int:
         raise UsageError("exec POD COMMAND is not supported; use exec POD -- COMMAND", args.verb)
     if not args.words or not args.rest:
         raise UsageError("expected 'exec POD -- COMMAND [ARG...]'", args.verb)
-    stdin, tty = args.on("stdin"), args.on("tty")
+    stdin = args.on("stdin")
+    tty = args.on("tty") and stdin  # as kubectl: nobody could end it from a terminal whose keys go nowhere
     raw = tty and posix.isatty(0)
     if tty and not raw:
         err("Unable to use a TTY - input is not a terminal or the right kind of file")
@@ -221,7 +222,7 @@ COMMAND = Command(
     options=(
         Option("container", "The container; without it the first", "c", "NAME", "container"),
         Option("stdin", "Pass standard input to the command", "i"),
-        Option("tty", "Give it a terminal", "t"),
+        Option("tty", "Give it a terminal, with -i", "t"),
     ),
     words=("pod",),
     dashes=True,

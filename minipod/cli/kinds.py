@@ -4,6 +4,7 @@ from minipod.cli.options import Args, UsageError
 
 KINDS = {"pods": ("pods", "pod", "po"), "events": ("events", "event", "ev")}
 PODS = KINDS["pods"]
+_EMPTY = "resource name may not be empty"  # an unset variable of a script must not stand for every pod
 
 
 def kind_and_names(args: Args) -> tuple[str, list[str]]:
@@ -24,6 +25,8 @@ def kind_and_names(args: Args) -> tuple[str, list[str]]:
         if len(kinds) > 1:
             raise UsageError("one kind at a time, please", args.verb)
         return kinds.pop(), [name for _, _, name in pairs]
+    if "" in words[1:]:
+        raise UsageError(_EMPTY, args.verb)
     return _plural(words[0], args), words[1:]
 
 
@@ -40,6 +43,8 @@ def _plural(kind: str, args: Args) -> str:
 
 def pod_name(word: str, verb: str) -> str:
     """NAME of `NAME` or `pod/NAME`."""
+    if not word:
+        raise UsageError(_EMPTY, verb)
     kind, slash, name = word.partition("/")
     if not slash:
         return word

@@ -16,6 +16,9 @@ def run(args: Args) -> int:
         if container:
             raise UsageError("only one of -c or an inline CONTAINER argument is allowed", args.verb)
         container = args.words[1]
+    tail, since = args.number("tail"), seconds(args.text("since"), args.verb)
+    if tail.startswith("-") and tail != "-1":
+        raise UsageError("--tail must be greater than or equal to -1", args.verb)
     where = target(
         "/minipod/v1/logs",
         [
@@ -24,8 +27,8 @@ def run(args: Args) -> int:
             ("container", container),
             ("follow", "true" if args.on("follow") else ""),
             ("previous", "true" if args.on("previous") else ""),
-            ("tailLines", args.number("tail").replace("-1", "")),
-            ("sinceSeconds", seconds(args.text("since"), args.verb)),
+            ("tailLines", tail if tail != "-1" else ""),  # -1: all
+            ("sinceSeconds", since if since != "0" else ""),  # 0: from the beginning
             ("timestamps", "true" if args.on("timestamps") else ""),
         ],
     )

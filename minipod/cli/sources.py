@@ -29,7 +29,8 @@ def _expand(name: str, verb: str) -> list[str]:
     if mode & 0o170000 != 0o040000:  # S_IFMT, S_IFDIR of inode(7)
         return [name]
     folder = name.rstrip("/") or "/"
-    found = [f"{folder}/{entry}" for entry in sorted(posix.listdir(name)) if entry.endswith(EXTENSIONS)]
+    entries = sorted(entry.name for entry in posix.scandir(name) if not entry.is_dir())
+    found = [f"{folder}/{entry}" for entry in entries if entry.endswith(EXTENSIONS)]
     if not found:
         raise UsageError(f"error reading [{name}]: recognized file extensions are [.json .yaml .yml]", verb)
     return found

@@ -122,6 +122,7 @@ def _by_ourselves(progress: "Callable[[bytes], None]") -> _socket.socket:
 
 def _become_node(log: int) -> None:
     """In the child: daemon(7)'s steps, then exec."""
+    argv, variables = command("minipod.node"), environment()  # while relative paths are still the user's
     os.setsid()
     os.chdir("/")
     os.umask(0o022)
@@ -132,7 +133,7 @@ def _become_node(log: int) -> None:
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    os.execve(sys.executable, command("minipod.node"), environment())
+    os.execve(sys.executable, argv, variables)
 
 
 def command(module: str, *words: str) -> list[str]:

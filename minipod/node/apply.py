@@ -16,7 +16,7 @@ from minipod.api.messages import Door, Settings
 from minipod.errors import BadManifest, Invalid, MinipodError
 from minipod.node import breakpoints, gates, mirror, status
 from minipod.node.console import Console
-from minipod.node.manifests import items, split
+from minipod.node.manifests import MARK, items, split
 from minipod.node.node import NODE, Node
 from minipod.node.query import flag
 from minipod.node.waiting import wait_started
@@ -68,7 +68,7 @@ async def apply(request: web.Request, console: Console) -> int:
     for each in checked:
         for note in (*each.notes, *tmpfs_warnings(each.pod, node.facts.settings)):
             console.err(f"Warning: {note}")
-    with node.objects.watch(lambda change: change.object.kind == "Pod") as watch:
+    with node.objects.watch(lambda _: True) as watch:
         pods, errors = await node.whole(_carry_out(node, pods, doors, asked_at, console))
         for error in errors:
             console.err(status.as_text(error))
@@ -81,7 +81,7 @@ async def apply(request: web.Request, console: Console) -> int:
 
 
 async def create(node: Node, pod: Pod, at: Door | None = None) -> Pod:
-    """Create one checked pod. Raises Conflict if its name is taken."""
+    """Create one checked pod. Raises AlreadyExists if its name is taken."""
     pod = node.objects.create(pod, msgspec.json.encode(Applied.of(pod)))
     if not gates.gated(pod):
         await node.pods.start(pod, at)
@@ -98,7 +98,10 @@ def text_of(raw: bytes) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadManifest(f"the manifest isn't UTF-8 text: {error.reason} at byte {error.start}") from None
+        _, mark, before = raw[: error.start].rpartition(MARK.encode())
+        name, _, before = before.partition(b"\n") if mark else (b"the manifest", b"", before)
+        where = f"{error.reason} at byte {len(before)}"
+        raise BadManifest(f"{name.decode()} isn't UTF-8 text: {where}") from None
 
 
 def door(query: Any) -> Door | None:

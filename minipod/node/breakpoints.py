@@ -91,6 +91,14 @@ async def hear(channel: Channel) -> m.Done | m.Failed | None:
     return reply
 
 
+async def _stopped(channel: Channel) -> m.Done | m.Failed | None:
+    """As hear(), but not of what is done on the way to the stop: that is for whoever steps."""
+    while True:
+        reply = await hear(channel)
+        if not isinstance(reply, m.Done) or reply.build is None or reply.build.stage or reply.build.over:
+            return reply
+
+
 async def ask(node: Node, pod: Pod, request: m.Step | m.Continue | m.AwaitStop) -> Channel:
     """Ask a pod's supervisor; on what is returned it says how far the build has come. Raises MinipodError."""
     ours, theirs = Channel.pair()
@@ -107,7 +115,7 @@ async def ask(node: Node, pod: Pod, request: m.Step | m.Continue | m.AwaitStop) 
 async def _outcome(node: Node, pod: Pod, watch: Watch) -> tuple[m.Build | None, str]:
     """Where it is stopped; or why it never will be."""
     channel = await ask(node, pod, m.AwaitStop())
-    heard = asyncio.ensure_future(hear(channel))
+    heard = asyncio.ensure_future(_stopped(channel))
     over = asyncio.ensure_future(_over(node, pod, watch))
     try:
         await asyncio.wait({heard, over}, return_when=asyncio.FIRST_COMPLETED)

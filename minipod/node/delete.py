@@ -1,7 +1,7 @@
 """`minipod delete`: ask every pod's supervisor to end it, and wait until it is gone."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -17,6 +17,7 @@ from minipod.spec.types import Pod
 from minipod.supervisor.lifecycle import grace_of
 
 _KINDS = ("pod", "pods", "po")
+_GRACE_MAX = 2**31 - 1  # seconds; a manifest may say more than a date can hold
 
 
 class _Target(NamedTuple):
@@ -31,7 +32,8 @@ class DeleteOptions(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_
     kind: str = ""
     api_version: str = ""
     grace_period_seconds: int | None = None
-    propagation_policy: str | None = None  # nothing depends on a pod: all of them come to the same
+    # Nothing depends on a pod: all of them come to the same.
+    propagation_policy: Literal["Orphan", "Background", "Foreground"] | None = None
 
 
 async def options(request: web.Request) -> DeleteOptions:
@@ -63,6 +65,8 @@ async def end_pod(node: Node, pod: Pod, grace: int | None) -> Pod:
         return pod
     if grace is None:
         grace = int(grace_of(pod))
+    # As rest.BeforeDelete of k8s.io/apiserver: what is negative is a second.
+    grace = 1 if grace < 0 else min(grace, _GRACE_MAX)
     # Written first: whoever finds the object after a crash finishes what was begun.
     pod = node.objects.mark_deleted(pod, grace)
     await node.pods.delete(pod.metadata.uid, float(grace))

@@ -17,6 +17,8 @@ from minipod.names import Layout
 from minipod.observe import mounts
 from minipod.plan.undo import RemoveTree, Tools
 
+# Of an overlay's options (filesystems/overlayfs in the kernel's documentation).
+_SEPARATORS = frozenset(",:\\")
 _MARK = ".minipod"  # in lib
 _ATTRIBUTE = "trusted.minipod"  # of a cgroup
 _BEFORE_US = {"images", "start.lock", "node.lock"}  # may be there before the mark is
@@ -26,6 +28,10 @@ _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 def lock(layout: Layout) -> int:
     """Be the only node of this layout for as long as the descriptor is open. Raises MinipodError."""
+    if found := _SEPARATORS & set(layout.home):
+        raise MinipodError(
+            f"MINIPOD_HOME={layout.home}: no {min(found)} may be in it, overlay mounts end there"
+        )
     _own_folder(layout.lib, 0o711, _MARK)
     fd = os.open(f"{layout.lib}/node.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -110,7 +110,7 @@ def read_log(node: Node, pod: Pod, container: str, wish: LogRequest) -> AsyncIte
     """Pieces of whole lines. Raises BadRequest before the first of them if there is nothing to read."""
     attempt, meta = _attempt(pod, container, wish.previous), pod.metadata
     folder = node.layout.pod_log(meta.namespace, meta.name, meta.uid)
-    since = 0.0 if wish.since_seconds is None else time.time() - wish.since_seconds
+    since = 0.0 if wish.since_seconds is None else max(0.0, time.time() - wish.since_seconds)
     reader = LogReader(f"{folder}/{container}/{attempt}.log", wish.tail_lines, since, wish.timestamps)
     pieces = _follow(node, meta.uid, container, attempt, reader, wish.follow)
     return pieces if wish.limit_bytes is None else _limit(pieces, wish.limit_bytes)

@@ -14,7 +14,7 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from minipod.errors import Conflict, NotFound
+from minipod.errors import AlreadyExists, NotFound
 from minipod.node import gates, pod_status
 from minipod.node.hub import AnyObject, Change, Hub, Watch
 from minipod.node.store import Row, Store
@@ -107,10 +107,10 @@ class Objects:
 
     # --- writing
     def create(self, pod: Pod, applied: bytes) -> Pod:
-        """Give the pod its uid and its first status, and remember it. Raises Conflict if the name is taken."""
+        """Give the pod its uid and its first status, and remember it. Raises AlreadyExists if the name is taken."""
         meta = pod.metadata
         if (meta.namespace, meta.name) in self._pods:
-            raise Conflict(f'pods "{meta.name}" already exists')
+            raise AlreadyExists(f'pods "{meta.name}" already exists')
         meta = replace(meta, uid=str(uuid.uuid4()), creation_timestamp=now(), generation=1)
         conditions = (gates.GATED,) if gates.gated(pod) else ()
         status = PodStatus(phase="Pending", conditions=conditions, qos_class=qos_class(pod))

@@ -1,6 +1,7 @@
 """`minipod observe`: what the kernel shows of a pod, at once or again and again; or of two, side by side."""
 
 import asyncio
+from collections.abc import Iterator
 
 import msgspec
 from aiohttp import web
@@ -15,6 +16,7 @@ from minipod.observe.context import Observation
 from minipod.observe.net import Network
 from minipod.observe.report import Report, Subject
 from minipod.observe.text import cut
+from minipod.spec.types import Pod
 
 _INTERVAL = 1.0  # seconds between two looks with --watch
 _WIDE = 1 << 16  # columns where there is no terminal
@@ -113,11 +115,14 @@ async def _subject(node: Node, name: str, namespace: str) -> Subject:
     """The pod's PIDs: of pause, and of each container's latest attempt, in the order of the manifest."""
     pod = node.objects.pod(namespace, name)
     running = await node.pods.observe_pids(pod.metadata.uid)
-    pause = next((each.pid for each in reversed(running.sandboxes) if each.state == "ready"), 0)
     attempts = sorted(running.containers, key=lambda info: info.attempt)
-    latest: dict[str, int] = {}
+    # Of a pod that is over there may be no more than its status.
+    latest = dict.fromkeys(_ended(pod), -1)
     for each in attempts:
-        latest[each.name] = each.pid if each.state == "running" else -1
+        if each.state != "created":  # its process is on its way, or stopped at a breakpoint
+            latest[each.name] = each.pid if each.state == "running" else -1
+    ready = (each.pid for each in reversed(running.sandboxes) if each.state == "ready")
+    pause = next(ready, -1 if latest else 0)
     containers = (*pod.spec.init_containers, *pod.spec.containers, *pod.spec.ephemeral_containers)
     return Subject(
         name=name,
@@ -128,6 +133,14 @@ async def _subject(node: Node, name: str, namespace: str) -> Subject:
         ),
         ids={each.id: each.name for each in attempts},
     )
+
+
+def _ended(pod: Pod) -> Iterator[str]:
+    """The containers that have ended, as the pod's status has it."""
+    told = pod.status
+    for each in (*told.init_container_statuses, *told.container_statuses, *told.ephemeral_container_statuses):
+        if each.state.terminated:
+            yield each.name
 
 
 def _frame(text: str, wish: Wish) -> str:

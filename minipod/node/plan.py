@@ -5,6 +5,7 @@ symbols: $UID and so on in what people read, and in a script names of its own be
 """
 
 import asyncio
+import os
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +15,7 @@ from aiohttp import web
 from msgspec.structs import asdict
 
 from minipod.api.messages import NodeFacts
-from minipod.names import Layout
+from minipod.names import Layout, component
 from minipod.node import apply, status
 from minipod.node.build import Ids, parts
 from minipod.node.console import Console
@@ -168,8 +169,9 @@ def _kinds(stage: Stage, which: type[Op]) -> list[str]:
 
 def script(pod: Pod, facts: NodeFacts, back: bool = False) -> str:
     """What builds the pod, or the way back."""
-    meta = pod.metadata
-    key = f"{meta.namespace}_{meta.name}"
+    meta, folder = pod.metadata, os.path.basename(frame.default_work(""))
+    # Cut where the longest of the names that it is part of, the folder's, would be too long.
+    key = component(f"{folder}{meta.namespace}_{meta.name}").removeprefix(folder)
     layout, node = _folder(key, facts.layout), facts.layout
     own = _Facts(**asdict(facts), own=layout)
     images = _images(pod, own)

@@ -31,12 +31,14 @@ from minipod.node import (
 from minipod.node.console import Handler, on_console
 from minipod.node.node import NODE, Node
 
+# Bytes of a request line: exec has its command there, up to ARG_MAX (execve(2): 2 MiB here), a byte as %XX.
+MAX_LINE = 8 << 20
 MAX_MANIFEST = 64 << 20  # bytes of a request's body; images are streamed and have no limit
 _log = logging.getLogger("minipod")
 
 
 def application(node: Node) -> web.Application:
-    app = web.Application(middlewares=[_errors], client_max_size=MAX_MANIFEST)
+    app = web.Application(middlewares=[_errors, _no_dry_run], client_max_size=MAX_MANIFEST)
     app[NODE] = node
     pod = "/api/v1/namespaces/{namespace}/pods/{name}"
     app.add_routes(
@@ -107,6 +109,14 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return rest.reply(status.as_status(error), 500)
 
 
+@web.middleware
+async def _no_dry_run(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Who asks for a dry run must not get a real one."""
+    if request.query.get("dryRun"):
+        raise status.BadQuery("dryRun: not supported yet; nothing was done")
+    return await handler(request)
+
+
 def listen(path: str) -> socket.socket:
     """The node's stream socket at `path`, for root alone; what a dead node left there is replaced.
 
@@ -131,6 +141,7 @@ async def serve(node: Node) -> web.AppRunner:
         handler_cancellation=True,
         keepalive_timeout=30,
         shutdown_timeout=2,
+        max_line_size=MAX_LINE,
     )
     await runner.setup()
     await web.SockSite(runner, listen(node.layout.socket)).start()

@@ -3,6 +3,7 @@
 from typing import Any
 
 from minipod.errors import (
+    AlreadyExists,
     BadManifest,
     Conflict,
     ImageInUse,
@@ -35,7 +36,8 @@ class Gone(MinipodError):
 _REASONS: tuple[tuple[type[MinipodError], int, str], ...] = (
     (NotFound, 404, "NotFound"),
     (ImageNotFound, 404, "NotFound"),
-    (Conflict, 409, "AlreadyExists"),
+    (AlreadyExists, 409, "AlreadyExists"),
+    (Conflict, 409, "Conflict"),
     (ImageInUse, 409, "Conflict"),
     (Invalid, 422, "Invalid"),
     (BadManifest, 400, "BadRequest"),

@@ -1,6 +1,6 @@
 """When an applied pod has started, or can't: pure, but for the loop that waits for it to change."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from minipod.errors import NotFound
 from minipod.node import gates, screen
@@ -10,7 +10,7 @@ from minipod.node.logs import find_status
 from minipod.node.node import Node
 from minipod.node.status import BadRequest
 from minipod.node.tables import pod_status
-from minipod.spec.types import ContainerStatus, Pod
+from minipod.spec.types import ContainerStatus, Event, Pod
 
 # Reasons of a waiting container that don't go away by themselves (kubelet: pkg/kubelet/images/types.go,
 # pkg/kubelet/kuberuntime/kuberuntime_container.go).
@@ -25,6 +25,8 @@ _STUCK = {
     "RunContainerError",
     "CrashLoopBackOff",
 }
+# Reasons of events that tell what no status does: the kubelet tries again, for ever if need be.
+_HELD_UP = ("FailedMount", "FailedCreatePodSandBox")
 _NEVER_RAN = ("StartError", "ContainerCannotRun")  # terminated, but its process was never exec'ed
 _ENDED = ("Succeeded", "Failed")
 
@@ -39,6 +41,7 @@ async def wait_started(node: Node, pods: Iterable[Pod], watch: Watch, console: C
     for pod in list(waiting.values()):
         failed |= _settle(node.objects.pod_by_uid(pod.metadata.uid), pod, waiting, console)
     shown = ""
+    told: set[tuple[str, str]] = set()
     while waiting:
         progress = ", ".join(f"pod/{pod.metadata.name} {pod_status(pod)}" for pod in waiting.values())
         if progress != shown:
@@ -49,10 +52,24 @@ async def wait_started(node: Node, pods: Iterable[Pod], watch: Watch, console: C
         if change is None:
             console.err("error: the node is stopping; the pods go on starting")
             return 1
+        if isinstance(change.object, Event):
+            await _tell(change.object, waiting, told, console)
+            continue
         before = waiting.get(change.object.metadata.uid)
         if before:  # what it is by now, not what it was at that change
             failed |= _settle(node.objects.pod_by_uid(before.metadata.uid), before, waiting, console)
     return int(failed)
+
+
+async def _tell(
+    event: Event, waiting: Mapping[str, Pod], told: set[tuple[str, str]], console: Console
+) -> None:
+    """Say once what keeps a pod from starting but may go away: somebody makes the folder that is missing."""
+    key = event.involved_object.uid, event.reason
+    if event.reason in _HELD_UP and event.involved_object.uid in waiting and key not in told:
+        told.add(key)
+        console.err(f"Warning: pod/{event.involved_object.name}: {event.message}; trying again")
+        await console.flush()
 
 
 async def wait_running(node: Node, pod: Pod, container: str) -> Pod:

@@ -12,11 +12,14 @@ from minipod.observe.text import Row, table
 HOST = "host"
 
 
+Inodes = tuple[tuple[str, int], ...]  # of processes and their namespaces; a container may be called pause
+
+
 class Side(msgspec.Struct, frozen=True):
     """One of the two: the inode of each process's namespace, by kind, and its volumes."""
 
     name: str
-    namespaces: dict[str, dict[str, int]]  # kind -> process -> inode
+    namespaces: dict[str, Inodes]  # by kind
     places: tuple[Place, ...]
 
 
@@ -49,7 +52,8 @@ class Comparison(msgspec.Struct, frozen=True):
 
 def of_pod(name: str, report: Report) -> Side:
     """A side from a report with mounts."""
-    return Side(name, _inodes(report, ("pause", "container")), report.mounts or ())
+    called = f"pod/{HOST}" if name == HOST else name  # as on the command line
+    return Side(called, _inodes(report, ("pause", "container")), report.mounts or ())
 
 
 def of_host(report: Report) -> Side:
@@ -57,10 +61,10 @@ def of_host(report: Report) -> Side:
     return Side(HOST, _inodes(report, ("host",)), ())
 
 
-def _inodes(report: Report, roles: Sequence[str]) -> dict[str, dict[str, int]]:
+def _inodes(report: Report, roles: Sequence[str]) -> dict[str, Inodes]:
     running = [each for each in report.processes if each.role in roles and each.state == "running"]
     return {
-        kind: {each.name: inode for each in running if (inode := each.namespaces[kind].inode)}
+        kind: tuple((each.name, inode) for each in running if (inode := each.namespaces[kind].inode))
         for kind in NAMESPACES
     }
 
@@ -69,21 +73,22 @@ def compare(first: Side, second: Side, host: Side) -> Comparison:
     """What `first` and `second` share; `host` is of_host() of either, and may be the second."""
     return Comparison(
         names=(first.name, second.name),
-        host={kind: next(iter(inodes.values()), 0) for kind, inodes in host.namespaces.items()},
+        host={kind: inodes[0][1] if inodes else 0 for kind, inodes in host.namespaces.items()},
         namespaces=tuple(_kind(kind, first.namespaces[kind], second.namespaces[kind]) for kind in NAMESPACES),
         volumes=_with_host(first) if second is host else _volumes(first, second),
     )
 
 
-def _kind(kind: str, first: dict[str, int], second: dict[str, int]) -> Kind:
-    shared = set(first.values()) & set(second.values())
+def _kind(kind: str, first: Inodes, second: Inodes) -> Kind:
+    ours, theirs = ([inode for _, inode in side] for side in (first, second))
+    shared = {*ours} & {*theirs}
     return Kind(
         kind=kind,
-        inodes=(tuple(dict.fromkeys(first.values())), tuple(dict.fromkeys(second.values()))),
+        inodes=(tuple(dict.fromkeys(ours)), tuple(dict.fromkeys(theirs))),
         shared=tuple(sorted(shared)),
         by=(
-            tuple(name for name, inode in first.items() if inode in shared),
-            tuple(name for name, inode in second.items() if inode in shared),
+            tuple(name for name, inode in first if inode in shared),
+            tuple(name for name, inode in second if inode in shared),
         ),
     )
 

@@ -276,7 +276,8 @@ def as_text(ipc: Ipc | None, width: int) -> str:
 
 
 def _keyed(each: Segment | Semaphores | Queue) -> Row:
-    return str(each.id), f"{each.key:#010x}", each.mode, str(each.uid)
+    # key_t is signed, and so is it in /proc/sysvipc; ipcs(1) shows it like this.
+    return str(each.id), f"{each.key & 0xFFFFFFFF:#010x}", each.mode, str(each.uid)
 
 
 def _named(each: PosixQueue | SharedFile) -> Row:

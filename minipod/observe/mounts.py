@@ -106,7 +106,7 @@ def look(members: Sequence[Member], volume_mounts: Sequence[tuple[str, str, str]
     `volume_mounts` are (volume, container, mount path). Two mounts are of the same thing if they have the same device
     and, in its file system, the same root.
     """
-    volumes = {(container, os.path.normpath(path)): name for name, container, path in volume_mounts}
+    volumes = dict(_mount_points(members, volume_mounts))
     host = of_process("/proc/self")
     found: dict[tuple[str, str], list[tuple[Member, Mount]]] = {}
     for member in members:
@@ -118,6 +118,20 @@ def look(members: Sequence[Member], volume_mounts: Sequence[tuple[str, str, str]
             found.setdefault((mount.device, mount.root), []).append((member, mount))
     places = [_place(each, volumes, host) for each in found.values()]
     return tuple(sorted(places, key=lambda place: (not place.volume, not place.shared)))
+
+
+def _mount_points(
+    members: Sequence[Member], volume_mounts: Sequence[tuple[str, str, str]]
+) -> Iterator[tuple[tuple[str, str], str]]:
+    """((container, mount point), volume): a link in the image may lead from the mount path to somewhere else."""
+    containers = {member.name: member for member in members}
+    for name, container, path in volume_mounts:
+        if member := containers.get(container):
+            try:
+                with inside(member.pid, member.cgroup, path) as fd:
+                    yield (container, os.readlink(f"/proc/self/fd/{fd}")), name
+            except KernelError:  # it has ended, or has taken the path away
+                continue
 
 
 def _place(

@@ -241,7 +241,9 @@ def _mounted(page: Drawing, column: Column, y: float, volume: Volume, views: Seq
     """Where one container has it."""
     first, room = views[0], column.w - 2 * PAD
     if is_same(volume, first):
-        about, fill, edge, ink, dash = "read-only" if first.readonly else "", *_VOLUME, INK, None
+        readonly = [view.path for view in views if view.readonly]
+        where = "" if len(readonly) == len(views) else f" at {' '.join(readonly)}"
+        about, fill, edge, ink, dash = f"read-only{where}" if readonly else "", *_VOLUME, INK, None
     else:  # another directory, or nothing to see
         about, fill, edge, ink, dash = first.problem or _contents(first), PAPER, _EDGE, FAINT, "5 4"
     page.rect(column.x, y + 4, column.w, VOLUME - 8, fill=fill, stroke=edge, line=1.2, dash=dash)

@@ -29,8 +29,11 @@ place() {  # SOURCE PATH: the mount point, if the image lacks it
     if [ -e "$at" ]; then :; elif [ -d "$1" ]; then mkdir -p "$at"; else mkdir -p "${at%/*}"; : >"$at"; fi
 }
 remount_ro() {  # PATH: read-only with all that is mounted below it
-    findmnt --submounts --noheadings --raw --output TARGET "$ROOT$1" |
-        while read -r at; do mount -o remount,bind,ro "$at"; done
+    at=$(realpath "$ROOT$1")
+    cut -d " " -f 5 /proc/self/mountinfo | sed 's/\\/\\0/g' | while read -r below; do  # a blank is \040 there
+        below=$(printf %b "$below")
+        case $below in "$at" | "$at"/*) mount -o remount,bind,ro "$below" ;; esac
+    done
 }
 END
 )
@@ -296,8 +299,8 @@ def _without_network(layout: Layout) -> Iterator[str]:
     yield f"""# Bridge and table, if a script made them, and no other pod is there.
 alias=$(cat /sys/class/net/{bridge}/ifalias 2>/dev/null || :)
 if [ "$alias" = '{ALIAS}' ] && [ -z "$(ls /sys/class/net/{bridge}/brif)" ]; then
-    before=$(nft list table inet {table} | sed -n 's/.*forwarding was ipv4=\\([01]\\).*/\\1/p')
+    before=$(nft list table inet {table} 2>/dev/null | sed -n 's/.*forwarding was ipv4=\\([01]\\).*/\\1/p')
     [ "$before" != 0 ] || echo 0 >/proc/sys/net/ipv4/ip_forward
-    nft delete table inet {table}
+    [ -z "$before" ] || nft delete table inet {table}
     ip link delete {bridge}
 fi"""

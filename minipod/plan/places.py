@@ -39,14 +39,13 @@ def find(plan: Plan, text: str) -> tuple[str, int]:
     the first container's, whose process is what one wants to look into; the sandbox's only if no container has it.
     Raises NoSuchPlace.
     """
-    stage_name, _, where = text.rpartition(":")
-    if not stage_name:
-        whole = _whole(plan, text)
-        if whole:
-            return whole, 0
+    stage_name, colon, where = text.rpartition(":")
+    if not colon and (whole := _whole(plan, text)):
+        return whole, 0
+    anywhere = not colon and not where.isdecimal()  # numbers are counted in a stage
     containers_first = sorted(plan, key=lambda stage: not stage.name.startswith("container/"))
     for stage in containers_first:
-        if stage_name in ("", stage.name) and (index := _index(stage, where)) >= 0:
+        if (anywhere or stage.name == stage_name) and (index := _index(stage, where)) >= 0:
             return stage.name, index
     raise NoSuchPlace(f"no place of this pod's build is called {text}; there are:\n{listing(plan)}")
 

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+import msgspec
+
 from minipod.plan import frame
 from minipod.plan.core import Op, Plan, Stage, undo
 from minipod.plan.fields import field
@@ -96,6 +98,8 @@ def command(op: Op) -> str:
             return f"[ ! -e {quote(f'{op.path}/{op.name}')} ] || {text}"
         case process.SetOomScore():  # lowering it needs CAP_SYS_RESOURCE
             return f"{text} 2>/dev/null || echo 'oom_score_adj {op.value}: not permitted' >&2"
+        case mounts.Bind(readonly=True):  # remount_ro is for what is mounted below it, too
+            return msgspec.structs.replace(op, readonly=False).explain()
         case host.Claim():
             return f"[ ! -d {quote(op.path.rpartition('/')[0])} ] || {text}"
     return text

@@ -17,6 +17,7 @@ QosClass = Literal["Guaranteed", "Burstable", "BestEffort"]
 
 CPU_PERIOD = 100_000  # microseconds, of every quota
 MIN_SHARES = 2  # the kernel's smallest; also for who requests nothing
+MAX_SHARES = 1 << 18  # the kernel's largest; a number that doesn't fit its 64 bits it would refuse
 MIN_QUOTA = 1_000  # microseconds, the kernel's smallest
 STORAGE = "ephemeral-storage"  # the resource: writable layers, logs, and emptyDirs on disk
 
@@ -42,7 +43,7 @@ class Amounts(msgspec.Struct, frozen=True):
 
 def cpu_shares(milli: int) -> int:
     """Weight of a request of so many thousandths of a core: 1024 a core."""
-    return max(MIN_SHARES, milli * 1024 // 1000)
+    return min(max(MIN_SHARES, milli * 1024 // 1000), MAX_SHARES)
 
 
 def cpu_quota(milli: int) -> int:

@@ -49,7 +49,7 @@ def on_disk(pod: Pod, facts: NodeFacts) -> tuple[tuple[Volume, str], ...]:
 
 
 def mounts(pod: Pod, container: Container, facts: NodeFacts) -> tuple[Mount, ...]:
-    """What a container mounts."""
+    """What a container mounts. Raises MinipodError for a volume at /: the container's programs would be below it."""
     volumes = {volume.name: volume for volume in pod.spec.volumes}
     found = []
     for mount in container.volume_mounts:
@@ -60,6 +60,8 @@ def mounts(pod: Pod, container: Container, facts: NodeFacts) -> tuple[Mount, ...
             memory = bool(volume.empty_dir and volume.empty_dir.medium == "Memory")
             source = _path(pod, facts, volume, memory or facts.settings.emptydir_medium == "tmpfs")
         path = "/" + mount.mount_path.strip("/")
+        if os.path.normpath(path) == "/":
+            raise MinipodError(f'volume "{mount.name}" can\'t be mounted at /: that is where the image is')
         found.append(Mount(host_path=source, container_path=path, readonly=mount.read_only))
     return tuple(found)
 

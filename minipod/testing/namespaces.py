@@ -129,6 +129,7 @@ def _call(fd: int, function: Callable[..., object], args: tuple[object, ...], se
     if child := os.fork():
         os._exit(0 if finished(child, seconds) else _LATE)
     process.set_pdeathsig(signal.SIGKILL)
+    called = os.getpid()
     try:
         answer: tuple[bool, Any, Any] = (True, function(*args), None)
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised again by the caller
@@ -136,6 +137,8 @@ def _call(fd: int, function: Callable[..., object], args: tuple[object, ...], se
         trace = error.__traceback__ and error.__traceback__.tb_next
         story = traceback.TracebackException(type(error), error, trace, lookup_lines=False)
         answer = (False, error, story)
+    if os.getpid() != called:
+        os._exit(0)  # a child that `function` has forked, and that came back, too
     try:
         data = pickle.dumps(answer)
         pickle.loads(data)

@@ -26,6 +26,8 @@ Manifest = str | os.PathLike[str] | dict[str, Any]
 class Process:
     """pause, or the first process of a container. Which one that is, is asked anew each time: containers restart."""
 
+    role = "pause"  # in what `observe` tells
+
     def __init__(self, pod: "Pod", name: str) -> None:
         self.pod, self.name = pod, name
 
@@ -38,7 +40,8 @@ class Process:
         return pid_here(self.pod.node.init, self._pid_there())
 
     def _pid_there(self) -> int:
-        seen = {each["name"]: each for each in self.pod.observe()["processes"] if each["role"] != "host"}
+        processes = self.pod.observe()["processes"]
+        seen = {each["name"]: each for each in processes if each["role"] == self.role}
         if self.name not in seen:
             raise KeyError(f"{self.pod} has no {self.name!r}; there are {', '.join(seen)}")
         if seen[self.name]["state"] != "running":
@@ -69,6 +72,8 @@ class Process:
 
 class Container(Process):
     """A container, by name."""
+
+    role = "container"
 
     def exec(
         self, *command: str, stdin: str | None = None, check: bool = True

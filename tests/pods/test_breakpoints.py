@@ -179,6 +179,13 @@ def test_a_step_over_the_last_exec_of_an_init_container_stops_again_when_that_ha
     node.wait_phase("web", "Running")
 
 
+def test_a_stop_behind_an_init_container_is_waited_for(node):
+    init = {"name": "init", "image": "busybox"} | sh("true")
+    place = ("--break-at", "container/app:pivot_root")
+    told = node.apply(pod("web", APP, initContainers=[init]), *place).stdout
+    assert "pod/web stopped before pivot_root (container/app:" in told
+
+
 def test_a_restart_does_not_stop_at_the_breakpoint(node):
     stop(node, "exec", APP | sh("exit 1"))
     node.run("continue", "web")

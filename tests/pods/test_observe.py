@@ -36,7 +36,7 @@ def lab(shared_node: Node, tmp_path_factory) -> Node:
         "resources": {"limits": {"memory": "32Mi", "cpu": "500m"}},
     }
     client = idle_after(CLIENT, name="client", volumeMounts=mounted(data="/data"))
-    other = idle_after("", name="app", volumeMounts=mounted(host="/elsewhere"))
+    other = idle_after("", name="app", volumeMounts=mounted(host="/sbin/elsewhere"))  # sbin -> bin
     shared_node.apply(
         [
             pod("seen", server, client, volumes=volumes, terminationGracePeriodSeconds=1),
@@ -126,6 +126,11 @@ def test_a_volume_is_one_directory_in_both_containers(lab):
     }
 
 
+def test_a_volume_is_known_where_a_link_of_the_image_has_led_it(lab):
+    (place,) = [place for place in look(lab, "other", "mounts")["mounts"] if place["volume"]]
+    assert (place["volume"], [spot["path"] for spot in place["spots"]]) == ("host", ["/bin/elsewhere"])
+
+
 def test_limits_and_use_are_those_of_the_cgroup(lab):
     groups = {group["name"]: group for group in look(lab, "seen", "cgroup")["cgroup"]["groups"]}
     assert list(groups) == ["pod", "pause", "web", "client"]
@@ -193,7 +198,7 @@ def test_two_pods_share_the_folder_of_the_host_and_no_namespace_of_their_own(lab
     seen = json.loads(lab.run("observe", "seen", "other", "-o", "json").stdout)
     shared = {each["kind"] for each in seen["namespaces"] if each["shared"]}
     assert not shared & {"net", "ipc", "uts", "mnt"}
-    assert [each["paths"] for each in seen["volumes"]] == [[["web:/folder"], ["app:/elsewhere"]]]
+    assert [each["paths"] for each in seen["volumes"]] == [[["web:/folder"], ["app:/bin/elsewhere"]]]
 
 
 def test_a_pod_in_the_hosts_network_shares_that_with_the_host(lab):

@@ -38,7 +38,10 @@ AWKWARD = pod(
     {
         "name": "mighty",
         "securityContext": {"privileged": True},
-        "volumeMounts": [{"name": "own", "mountPath": "/etc/own", "readOnly": True}],
+        "volumeMounts": [
+            {"name": "own", "mountPath": "/etc/own", "readOnly": True},
+            {"name": "disk", "mountPath": "/its ü\\own *", "readOnly": True},
+        ],
         "terminationMessagePath": "/dev/said",
     },
     initContainers=[
@@ -261,6 +264,19 @@ def test_a_script_that_has_come_half_way_is_taken_back(node):
     code, said = shell(node, script, IMAGE="/nowhere")
     assert (code, "setup ended with exit code 32" in said) == (1, True), said
     run(node, back)
+
+
+def test_a_script_that_ended_before_it_had_its_table_is_taken_back(tmp_path, minipod_images):
+    node = make(tmp_path / "home", minipod_images)
+    try:
+        script, back = both(node, example("hello"))
+        node.stop(pods=True)  # and with it its bridge
+        run(node, script)
+        node.sh(f"nft delete table inet {node.layout.table}")
+        run(node, back)
+        assert node.layout.bridge not in node.sh("ip -brief link")
+    finally:
+        node.close()
 
 
 def test_a_pod_whose_init_container_fails_goes_no_further(node):

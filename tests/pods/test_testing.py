@@ -154,6 +154,16 @@ def test_a_function_that_ends_its_process_is_told(web):
         web["c0"].run(os._exit, 0)
 
 
+def test_a_function_that_forks_answers_once(web):
+    def forks() -> str:
+        if child := os.fork():
+            os.waitpid(child, 0)
+            return "the function"
+        return "its child"
+
+    assert web["c0"].run(forks) == "the function"
+
+
 def test_a_function_that_takes_too_long_is_ended(web):
     with pytest.raises(TimeoutError, match="didn't return within"):
         web["c0"].run(signal.pause, seconds=0.1, namespaces={"pid"})
@@ -173,8 +183,13 @@ def test_what_runs_in_a_container_is_told(web):
     assert web["c1"].exec("ls", "/here", check=False).returncode == 1
     with pytest.raises(AssertionError, match="/here: No such file or directory"):
         web["c1"].exec("ls", "/here")
-    with pytest.raises(KeyError, match=r"pod default/shared has no 'app'; there are pause, c0, c1"):
+    with pytest.raises(KeyError, match=r"pod default/shared has no 'app'; there are c0, c1"):
         _ = web["app"].pid
+
+
+def test_a_container_may_be_called_pause(pod):
+    web = pod(manifest("web", {"name": "pause"}))
+    assert web["pause"].run(inode, "mnt", namespaces={"mnt", "pid"}) != web.pause.namespace("mnt")
 
 
 def test_a_pod_can_be_in_a_namespace(pod):

@@ -149,8 +149,10 @@ class Bind(Op, frozen=True):
             os.close(tree)
 
     def explain(self) -> str:
-        options = ("ro," if self.readonly else "") + _RECURSIVE.get(self.propagation, self.propagation)
-        return f"mount --rbind -o {options} {quote(self.source)} {quote(ROOT + self.path)}"
+        options, at = _RECURSIVE.get(self.propagation, self.propagation), quote(ROOT + self.path)
+        # Not with ro among the options: mount(8) would take nosuid and the like off.
+        readonly = f" && mount -o remount,bind,ro {at}" if self.readonly else ""
+        return f"mount --rbind -o {options} {quote(self.source)} {at}{readonly}"
 
 
 class MakeDevice(Op, frozen=True):

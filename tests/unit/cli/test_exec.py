@@ -129,6 +129,11 @@ def test_missing_descriptors_are_noticed(node: FakeNode) -> None:
     assert (result.returncode, result.stderr) == (1, b"error: 0 descriptors came from the pod's supervisor\n")
 
 
+def test_t_without_i_asks_for_no_terminal_that_no_key_could_end(pod: FakeNode) -> None:
+    result = minipod("exec", "-t", "a", "--", "echo", "out")
+    assert (result.stdout, result.stderr) == (b"out\n", b"")
+
+
 def test_t_without_a_terminal_is_said_and_works(pod: FakeNode) -> None:
     pod.answer = lambda connection, request: supervise(
         connection, request.replace(b"&command", b"&rows=1&columns=1&command", 1)

@@ -79,6 +79,14 @@ def test_a_node_that_dies_is_quoted(home: Path, monkeypatch: pytest.MonkeyPatch)
         start.start_node(print)
 
 
+def test_a_relative_home_is_where_the_command_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    becomes(monkeypatch, "import os, sys; sys.exit(os.environ['MINIPOD_HOME'])")
+    monkeypatch.chdir(home.parent)
+    monkeypatch.setenv("MINIPOD_HOME", home.name)
+    with pytest.raises(Unreachable, match=f"^the node can't start:\n{home}$"):
+        start.start_node(print)
+
+
 def test_a_node_that_never_answers_is_reported(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     becomes(monkeypatch, "import signal; signal.pause()")
     monkeypatch.setattr(start, "_settled", lambda _: None)

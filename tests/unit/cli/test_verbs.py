@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -43,6 +44,7 @@ POD = "/minipod/v1/get?kind=pods"
             "&sinceSeconds=3660&timestamps=true",
         ),
         ("logs a --tail -1 -c b", "GET /minipod/v1/logs?name=a&namespace=default&container=b"),
+        ("logs a --since 0s", "GET /minipod/v1/logs?name=a&namespace=default"),
         (
             "delete pod a b",
             "POST /minipod/v1/delete?wait=true&kind=pods&namespace=default&name=a&name=b",
@@ -168,6 +170,7 @@ def test_a_folder_is_sent_in_one_request_each_source_with_its_name(node: FakeNod
     folder.mkdir()
     for name in ("b.yml", "a.yaml", "c.json", "README.md"):
         (folder / name).write_text(f"# {name}\n")
+    (folder / "folder.yaml").mkdir()
     assert minipod("apply", "-n", "web", "-f", str(folder)).returncode == 0
     assert asked(node) == "POST /minipod/v1/apply?namespace=web"
     assert body(node).decode() == "\n".join(
@@ -187,6 +190,7 @@ def test_standard_input_is_a_file_too(node: FakeNode) -> None:
     [
         ("apply", "must specify what to apply"),
         ("apply x.yaml", "did you mean -f x.yaml?"),
+        ("apply -f - --break-at=", "--break-at needs a place"),
         ("apply -f /nowhere", 'the path "/nowhere" does not exist'),
         ("apply -f http://example.com/x.yaml", "curl -fsSL http://example.com/x.yaml | minipod apply -f -"),
         ("get", "you must specify the type of resource"),
@@ -195,6 +199,9 @@ def test_standard_input_is_a_file_too(node: FakeNode) -> None:
         ("delete events x", "only pods can be deleted"),
         ("get pod/a b", '"b": either all names are of the form pod/NAME or none is'),
         ("delete pod", "no name was specified: name pods, or write --all"),
+        ("delete pod ''", "resource name may not be empty"),
+        ("get pods a ''", "resource name may not be empty"),
+        ("logs ''", "resource name may not be empty"),
         ("delete pod a --all", "name cannot be provided when a selector or --all is specified"),
         ("describe events", "only pods can be described; for events: minipod events"),
         ("describe pod a -l b", "name cannot be provided when a selector or -A is specified"),
@@ -206,6 +213,7 @@ def test_standard_input_is_a_file_too(node: FakeNode) -> None:
         ("delete pod a --now --grace-period=3", "cannot be specified together"),
         ("logs", "expected 'logs [flags] POD [CONTAINER]'"),
         ("logs a b -c c", "only one of -c or an inline CONTAINER"),
+        ("logs a --tail=-12", "--tail must be greater than or equal to -1"),
         ("exec a ls", "use exec POD -- COMMAND"),
         ("exec a --", "expected 'exec POD -- COMMAND [ARG...]'"),
         ("observe", "expected 'observe POD [POD|host]'"),
@@ -218,7 +226,7 @@ def test_standard_input_is_a_file_too(node: FakeNode) -> None:
     ],
 )
 def test_a_wrong_command_line_is_refused_before_anything_is_sent(home: Path, line: str, message: str) -> None:
-    result = minipod(*line.split())
+    result = minipod(*shlex.split(line))
     assert message in result.stderr.decode()
     assert result.stderr.startswith(b"error: ")
     assert (result.returncode, result.stdout) == (1, b"")

@@ -5,14 +5,16 @@ import pytest
 from minipod.api.messages import Settings
 from minipod.errors import MinipodError
 from minipod.node import apply
+from minipod.node.console import Console
 from minipod.spec.types import (
     ContainerState,
     ContainerStateTerminated,
     ContainerStateWaiting,
     ContainerStatus,
+    Event,
     PodStatus,
 )
-from tests.unit.node.conftest import RUNNING, manifest, text, until
+from tests.unit.node.conftest import RUNNING, manifest, taken_apart, text, until
 
 
 def test_a_pod_is_created_then_unchanged_then_configured(in_world):
@@ -157,6 +159,17 @@ def test_a_client_that_leaves_while_its_pods_are_started_stops_nothing(in_world)
     in_world(test)
 
 
+def test_of_several_files_the_one_that_isnt_text_is_named(in_world):
+    async def test(it):
+        body = b"#!minipod-source a.yaml\na: \xc3\xa4\n\n#!minipod-source b.yaml\nb: \xff\n"
+        url = it.client.url("/minipod/v1/apply")
+        async with it.client.session.request("POST", url, data=body) as response:
+            answer = taken_apart(await response.text())
+        assert answer.err == "error: b.yaml isn't UTF-8 text: invalid start byte at byte 3"
+
+    in_world(test)
+
+
 def test_a_pod_that_the_forge_cant_take_is_reported(in_world):
     async def test(it):
         def fail(pod):
@@ -294,6 +307,27 @@ def test_wait_gives_up_when_the_pod_has_failed_before_its_containers_started(in_
         answer = await it.client.apply(manifest("web"), wait="true")
         assert answer.code == 1
         assert answer.err == 'error: pod/web has ended: container "setup" Error, exit code 3'
+
+    in_world(test)
+
+
+@pytest.mark.parametrize("reason", ["FailedMount", "FailedCreatePodSandBox"])
+def test_wait_tells_once_what_no_status_does_and_waits_on(in_world, monkeypatch, reason):
+    async def test(it):
+        def begin(pod):
+            for number in (1, 2):
+                trouble = Event(reason=reason, message=f"no such folder ({number})", type="Warning")
+                it.objects.event_happened(pod.metadata.uid, trouble)
+
+        def err(console, text):
+            told(console, text)
+            it.pods.report("web", app=RUNNING)  # someone has read it, and made the folder
+
+        told = Console.err
+        monkeypatch.setattr(Console, "err", err)
+        it.pods.on_start = begin
+        answer = await it.client.apply(manifest("web"), wait="true")
+        assert (answer.code, answer.err) == (0, "Warning: pod/web: no such folder (1); trying again")
 
     in_world(test)
 

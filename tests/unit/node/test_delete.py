@@ -1,5 +1,8 @@
 import asyncio
 
+import pytest
+
+from minipod.node.delete import end_pod
 from tests.unit.node.conftest import manifest, text, until
 
 
@@ -29,6 +32,21 @@ def test_delete_need_not_wait_and_can_be_given_a_grace(in_world):
         assert answer.out == 'pod "web" deleted'
         assert it.pods.deleted[0][1] == 0.0
         assert it.objects.pod("default", "web").metadata.deletion_timestamp
+
+    in_world(test)
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [(-5, 1), (2**63 - 1, 2**31 - 1), (None, 2**31 - 1)],
+    ids=("negative", "long", "spec"),
+)
+def test_no_grace_is_negative_or_longer_than_a_date_can_tell(in_world, asked, seconds):
+    async def test(it):
+        await it.client.apply(manifest("web", terminationGracePeriodSeconds=2**63 - 1))
+        pod = it.objects.pod("default", "web")
+        await end_pod(it.node, pod, asked)
+        assert it.pods.deleted == [(pod.metadata.uid, float(seconds))]
 
     in_world(test)
 
@@ -77,6 +95,8 @@ def test_other_kinds_and_senseless_graces_are_refused(in_world):
         assert kind.err.startswith('error: the server doesn\'t have a resource type "service"')
         grace = await it.client.verb("POST", "delete", name="web", grace="soon")
         assert grace.err == 'error: grace must be a whole number, not "soon"'
+        long = await it.client.verb("POST", "delete", name="web", grace="9" * 5000)
+        assert long.err == f'error: grace must be a whole number, not "{"9" * 40}"'
 
     in_world(test)
 

@@ -4,8 +4,10 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from minipod.errors import Conflict
 from minipod.node import delete, gates
 from minipod.node.apply import Applied
+from minipod.node.status import as_text
 from minipod.spec.types import PodCondition
 from tests.unit.node.conftest import manifest, text
 
@@ -154,6 +156,11 @@ def test_its_logs_are_not_there_and_the_error_says_why(in_world):
         assert "is waiting to start: SchedulingGated" in answer.err
 
     scenario(in_world, test, "a")
+
+
+def test_what_has_to_wait_for_a_gate_is_a_conflict_and_nothing_that_exists():
+    refused = "Error from server (Conflict): the pod is held by its scheduling gates"
+    assert as_text(Conflict("the pod is held by its scheduling gates")) == refused
 
 
 def test_a_pod_that_was_applied_before_a_field_had_a_default_is_unchanged(in_world):

@@ -77,6 +77,7 @@ def report(it, attempt=0, **status):
         ({"tailLines": "2"}, "two\nthree"),
         ({"tailLines": "0"}, ""),
         ({"sinceSeconds": "60"}, "one\ntwo\nthree"),
+        ({"sinceSeconds": "9" * 18}, "one\ntwo\nthree"),
     ],
 )
 def test_the_log_of_the_attempt_that_runs_is_shown(in_world, query, shown):

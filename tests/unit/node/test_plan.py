@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -94,6 +95,19 @@ def test_what_has_no_command_is_named(in_world, image):
     script = text_of(in_world, pod, output="shell")
     assert "#   spec.containers[0]: livenessProbe, lifecycle, tty\n" in script
     assert "#   restarts (spec.restartPolicy: Always)" in script
+
+
+def test_no_name_in_a_script_is_longer_than_a_file_may_be_called(in_world, image):
+    pod = manifest("a" * 253)
+    pod["metadata"]["namespace"] = "n" * 63
+    script = text_of(in_world, pod, output="shell")
+    (folder,) = re.findall(r"^WORK=\$\{WORK:-/run/(.*)\}", script, re.MULTILINE)
+    (mark,) = re.findall("minipod-plan-n{63}_a+(-[0-9a-f]{8})", folder)
+    assert (len(folder), f"/pod{folder.removeprefix('minipod-plan-')}\n" in script, len(mark)) == (
+        255,
+        True,
+        9,
+    )
 
 
 def test_two_pods_are_two_plans_but_no_script(in_world, image):

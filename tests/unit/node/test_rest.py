@@ -33,6 +33,8 @@ def test_a_deletion_says_in_its_body_how_long_it_takes(in_world):
         code, status = await it.client.json("DELETE", f"{PODS}/web", json.dumps(body | {"dryRun": ["All"]}))
         assert (code, status["reason"], it.pods.deleted) == (400, "BadRequest", [])
         assert "dryRun" in status["message"]
+        code, _ = await it.client.json("DELETE", f"{PODS}/web", json.dumps({"propagationPolicy": "Any"}))
+        assert (code, it.pods.deleted) == (400, [])
         code, gone = await it.client.json("DELETE", f"{PODS}/web", json.dumps(body))
         assert (code, gone["metadata"]["deletionGracePeriodSeconds"]) == (200, 3)
         assert it.pods.deleted == [(made["metadata"]["uid"], 3.0)]
@@ -52,6 +54,7 @@ def test_a_deletion_says_in_its_body_how_long_it_takes(in_world):
         ("GET", "/api/v1/pods?labelSelector=%3D", "", 400, "BadRequest", None),
         ("GET", "/api/v1/pods?watch=1&resourceVersion=99", "", 410, "Expired", None),
         ("GET", "/api/v1/pods?watch=1&resourceVersion=x", "", 400, "BadRequest", None),
+        ("POST", f"{PODS}?dryRun=All", text(manifest("a")), 400, "BadRequest", None),
         ("POST", f"{PODS}?fault=here", text(manifest("a")), 400, "BadRequest", None),
     ],
 )
@@ -181,6 +184,20 @@ def test_the_clients_socket_is_handed_over_after_101(in_world):
         assert head.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
         assert b"Upgrade: minipod-streams" in head
         assert rest == b"streams\nexit 3\n"
+
+    in_world(test)
+
+
+def test_a_command_may_be_as_long_as_the_kernel_takes_it(in_world):
+    async def test(it):
+        await it.client.apply(manifest("web"))
+        it.pods.report("web", app=RUNNING)
+        told = []
+        it.pods.on_exec = lambda request, _: told.append(request.argv)
+        long = "%0A" * (128 << 10)
+        sock = await asyncio.to_thread(ask_to_exec, it.node.layout.socket, command=long)
+        await asyncio.to_thread(everything, sock)
+        assert told == [("\n" * (128 << 10),)]
 
     in_world(test)
 

@@ -180,3 +180,12 @@ def test_another_directory_under_the_same_name_is_not_drawn_as_shared():
     views = (View("web", "/www", "0:52", 7, "tmpfs"), View("client", "/data", "0:52", 8, "tmpfs"))
     seen = pod(container("web"), container("client"), volumes=(Volume("shared", False, views),))
     assert "0:52 inode 8" in words(draw("shop", seen))
+
+
+def test_which_of_a_containers_paths_is_read_only_is_told():
+    views = tuple(
+        View("app", path, "0:52", 7, "tmpfs", readonly=readonly)
+        for path, readonly in (("/ro", True), ("/rw", False))
+    )
+    seen = pod(container("app"), volumes=(Volume("data", False, views),))
+    assert "read-only at /ro" in words(draw("shop", seen))

@@ -66,7 +66,19 @@ def test_an_operation_by_its_number(plan):
 
 @pytest.mark.parametrize(
     "text",
-    ["", ":", "nothing", "container/third", "sandbox/pause:99", "sandbox/pause:-1", "pod:exec", ":exec:"],
+    [
+        "",
+        ":",
+        "3",
+        ":3",
+        ":exec",
+        "nothing",
+        "container/third",
+        "sandbox/pause:99",
+        "sandbox/pause:-1",
+        "pod:exec",
+        ":exec:",
+    ],
 )
 def test_anything_else_is_no_place_and_all_places_are_told(plan, text):
     with pytest.raises(NoSuchPlace) as refusal:

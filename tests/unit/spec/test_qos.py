@@ -42,9 +42,10 @@ def test_the_class_of_a_pod(found, expected):
 
 
 @pytest.mark.parametrize(
-    ("milli", "shares"), [(0, 2), (1, 2), (100, 102), (250, 256), (500, 512), (1000, 1024), (2000, 2048)]
+    ("milli", "shares"),
+    [(0, 2), (1, 2), (100, 102), (250, 256), (500, 512), (1000, 1024), (2000, 2048), (10**21, 262_144)],
 )
-def test_a_core_is_1024_shares_and_two_are_the_least(milli, shares):
+def test_a_core_is_1024_shares_within_the_kernels_bounds(milli, shares):
     assert qos.cpu_shares(milli) == shares
 
 
