@@ -26,6 +26,8 @@ from minipod.spec.types import Pod, PodSpec
 from minipod.spec.validate import manifest
 from minipod.spec.yamlio import documents
 
+# Bytes of a pod: what an apiserver takes (k8s.io/apiserver, MaxRequestBodyBytes), and a packet to the supervisor holds.
+MAX_POD = 3 << 20
 _FORBIDDEN = (
     "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,"
     "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing "
@@ -142,6 +144,8 @@ def check(text: str, source: str, namespace: str) -> list[Decoded]:
             except (BadManifest, Invalid, status.BadQuery) as error:
                 errors.append(error)
     errors += _twice(found)
+    if len(text) > MAX_POD:
+        errors += _too_large(found)
     if len(errors) > 1:
         raise status.Several("\n".join(status.as_text(error) for error in errors))
     if errors:
@@ -174,6 +178,13 @@ def _twice(found: list[Decoded]) -> list[MinipodError]:
             )
         seen.add(key)
     return errors
+
+
+def _too_large(found: list[Decoded]) -> Iterator[MinipodError]:
+    for each in found:
+        if len(msgspec.json.encode(each.pod)) > MAX_POD:
+            name = each.pod.metadata.name
+            yield status.BadQuery(f'pod "{name}": Request entity too large: limit is {MAX_POD}')
 
 
 def tmpfs_warnings(pod: Pod, settings: Settings) -> Iterator[str]:
