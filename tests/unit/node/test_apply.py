@@ -98,9 +98,9 @@ def test_a_list_is_its_items(in_world):
 
 def test_a_pod_too_large_for_a_packet_is_refused(in_world, monkeypatch):
     async def test(it):
-        monkeypatch.setattr("minipod.node.apply.MAX_POD", 2000)
+        monkeypatch.setattr("minipod.node.apply.MAX_POD", 800)
         answer = await it.client.apply(manifest("small"), manifest("web", *(f"c{i}" for i in range(20))))
-        assert (answer.code, answer.err) == (1, 'error: pod "web": Request entity too large: limit is 2000')
+        assert (answer.code, answer.err) == (1, 'error: pod "web": Request entity too large: limit is 800')
         assert it.objects.pods() == []
 
     in_world(test)
