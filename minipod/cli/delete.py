@@ -65,7 +65,7 @@ COMMAND = Command(
         Option("selector", "Those with these labels: a=b,c!=d", "l", "LABELS"),
         Option("all-namespaces", "With --all or -l: those of all namespaces", "A"),
         Option("grace-period", "Seconds from SIGTERM to SIGKILL, instead of the pod's own", "", "N"),
-        Option("now", "SIGKILL at once: --grace-period 0"),
+        Option("now", "--grace-period 0: SIGKILL after two seconds, as a kubelet"),
         Option("force", "The same as --now"),
         Option("wait", "Wait until it is gone (default true)"),
         Option("ignore-not-found", "One that is gone already is no error"),
