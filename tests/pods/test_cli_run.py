@@ -8,7 +8,7 @@ from subprocess import PIPE
 
 import pytest
 
-from tests.support.node import Node, interrupt, pod, sh
+from tests.support.node import IDLE, Node, interrupt, pod, sh
 from tests.support.terminal import Terminal
 from tests.support.wait import wait_until
 
@@ -28,21 +28,21 @@ def terminal(node: Node):
 
 def test_run_creates_a_pod_of_one_container(node):
     words = ["--image=busybox", "--env", "A=1", "--env=B=x=y", "--labels", "a=b,c=d", "--port", "80"]
-    done = node.run("run", "one", *words, "--restart=Never", "--", "sleep", "1000")
+    done = node.run("run", "one", *words, "--restart=Never", "--", "sh", "-c", IDLE)
     assert done.stdout == "pod/one created\n"
     made = node.get("one")
     assert made["metadata"]["labels"] == {"a": "b", "c": "d"}
     (container,) = made["spec"]["containers"]
     assert container["env"] == [{"name": "A", "value": "1"}, {"name": "B", "value": "x=y"}]
-    assert (container["args"], container["ports"][0]["containerPort"]) == (["sleep", "1000"], 80)
+    assert (container["args"], container["ports"][0]["containerPort"]) == (["sh", "-c", IDLE], 80)
     assert made["spec"]["restartPolicy"] == "Never"
 
 
 def test_run_labels_the_pod_and_may_replace_the_command(node):
-    node.run("run", "two", "--image=busybox", "--command", "--", "sleep", "1000")
+    node.run("run", "two", "--image=busybox", "--command", "--", "sh", "-c", IDLE)
     made = node.get("two")
     assert made["metadata"]["labels"] == {"run": "two"}
-    assert made["spec"]["containers"][0]["command"] == ["sleep", "1000"]
+    assert made["spec"]["containers"][0]["command"] == ["sh", "-c", IDLE]
     assert made["spec"]["restartPolicy"] == "Always"
 
 
@@ -91,7 +91,7 @@ def test_a_container_that_cant_start_is_told_and_its_pod_goes(node):
 
 
 def test_an_interrupted_run_removes_its_pod(node):
-    words = ["run", "loop", "--image=busybox", "-i", "--rm", "--", "sh", "-c", "echo ready; sleep 1000"]
+    words = ["run", "loop", "--image=busybox", "-i", "--rm", "--", "sh", "-c", f"echo ready; {IDLE}"]
     process = node.popen(*words, stdin=PIPE, stdout=PIPE, stderr=PIPE)
     assert process.stdout.readline() == "ready\n"
     interrupt(process)

@@ -6,7 +6,7 @@ from subprocess import PIPE
 
 import pytest
 
-from tests.support.node import Node, idle_after, interrupt, mounted, pod, sh
+from tests.support.node import IDLE, Node, idle_after, interrupt, mounted, pod, sh
 from tests.support.wait import wait_until
 
 
@@ -35,7 +35,7 @@ def test_a_pod_whose_containers_run_is_running(node):
 
 
 def test_a_pod_is_pending_from_the_first_moment(node):
-    node.apply(pod("web", {}, initContainers=[init("a", "sleep 1000")]), "--namespace=default")
+    node.apply(pod("web", {}, initContainers=[init("a", IDLE)]), "--namespace=default")
     status = node.status("web")
     assert (status["phase"], status["qosClass"]) == ("Pending", "BestEffort")
 
@@ -145,7 +145,7 @@ def test_init_containers_are_completed_and_ready(node):
 
 def test_while_an_init_container_runs_the_pod_is_pending(node):
     node.apply(
-        pod("web", {}, initContainers=[init("a", "sleep 1000"), init("b", "true")]), "--namespace=default"
+        pod("web", {}, initContainers=[init("a", IDLE), init("b", "true")]), "--namespace=default"
     )
     status = node.wait("web", lambda status: "running" in status["initContainerStatuses"][0]["state"])
     assert status["phase"] == "Pending"
@@ -271,7 +271,7 @@ def test_pods_in_different_namespaces_may_have_one_name(node):
 
 
 def test_ctrl_c_while_waiting_leaves_the_pod_whole(node: Node, tmp_path):
-    (tmp_path / "pod.yaml").write_text(json.dumps(pod("web", {}, initContainers=[init("a", "sleep 1000")])))
+    (tmp_path / "pod.yaml").write_text(json.dumps(pod("web", {}, initContainers=[init("a", IDLE)])))
     with node.popen("apply", "--wait", "-f", str(tmp_path / "pod.yaml")) as process:
         wait_until(lambda: node.names() == ["default/web"])
         interrupt(process)

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.support.node import Node, idle_after, interrupt, mounted, pod, sh
+from tests.support.node import IDLE, Node, idle_after, interrupt, mounted, pod, sh
 from tests.support.tls import PEM
 from tests.support.wait import wait_until
 
-IDLE = "while :; do sleep 0.01; done"
+LOOP = "while :; do sleep 0.01; done"
 SOON = {"periodSeconds": 1, "failureThreshold": 1}
 
 
@@ -95,7 +95,7 @@ def test_a_container_whose_liveness_probe_fails_is_restarted(node):
 
 def test_under_never_a_container_whose_liveness_probe_fails_is_only_killed(node):
     probe = {"exec": {"command": ["false"]}, **SOON, "terminationGracePeriodSeconds": 1}
-    node.apply(pod("job", sh(f"trap '' TERM; {IDLE}", livenessProbe=probe), restartPolicy="Never"))
+    node.apply(pod("job", sh(f"trap '' TERM; {LOOP}", livenessProbe=probe), restartPolicy="Never"))
     status = node.wait_phase("job", "Failed")
     assert container(status)["state"]["terminated"]["exitCode"] == 137
     assert ("Killing", "Container c0 failed liveness probe") in events(node, "job")
@@ -152,7 +152,7 @@ def test_a_container_whose_post_start_fails_is_killed_and_restarted(node):
 
 def test_before_the_stop_signal_pre_stop_is_run(node):
     node.sh("mkdir -p /run/kept")
-    script = f"trap 'echo told >>/k/log; exit 0' TERM; {IDLE}"
+    script = f"trap 'echo told >>/k/log; exit 0' TERM; {LOOP}"
     hook = {"preStop": {"exec": {"command": ["sh", "-c", "echo hook >>/k/log"]}}}
     volume = {"name": "k", "hostPath": {"path": "/run/kept"}}
     node.apply(pod("web", sh(script, lifecycle=hook, volumeMounts=mounted(k="/k")), volumes=[volume]))

@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.support.node import Node, mounted, pod, sh
+from tests.support.node import IDLE, Node, mounted, pod, sh
 from tests.support.wait import wait_until
 
 KEPT = "/run/kept"
-IDLE = "while :; do sleep 0.01; done"
+LOOP = "while :; do sleep 0.01; done"
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def sidecar(name: str, script: str, **fields) -> dict:
 
 
 def says_when_it_ends(name: str) -> str:
-    return f"trap 'echo {name} >>/k/log; exit 0' TERM; echo {name} runs >>/k/log; {IDLE}"
+    return f"trap 'echo {name} >>/k/log; exit 0' TERM; echo {name} runs >>/k/log; {LOOP}"
 
 
 def state(status: dict, number: int = 0, kind: str = "containerStatuses") -> dict:
@@ -49,7 +49,7 @@ def test_a_job_ends_although_its_sidecar_runs_for_ever(node):
         pod(
             "job",
             sh("exit 0"),
-            initContainers=[sidecar("proxy", f"trap 'exit 3' TERM; {IDLE}")],
+            initContainers=[sidecar("proxy", f"trap 'exit 3' TERM; {LOOP}")],
             restartPolicy="Never",
         )
     )
@@ -87,7 +87,7 @@ def test_a_pod_that_was_active_too_long_has_failed(node):
 
 def test_a_container_is_stopped_with_the_signal_it_wants(node, kept):
     script = (
-        f"trap 'echo usr1 >>/k/log; exit 0' USR1; trap 'echo term >>/k/log' TERM; echo runs >/k/log; {IDLE}"
+        f"trap 'echo usr1 >>/k/log; exit 0' USR1; trap 'echo term >>/k/log' TERM; echo runs >/k/log; {LOOP}"
     )
     node.apply(pod("web", sh(script, lifecycle={"stopSignal": "SIGUSR1"}, **MOUNT), **VOLUME))
     wait_until(lambda: kept() == ["runs"])

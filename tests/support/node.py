@@ -12,13 +12,13 @@ __all__ = ["MINIPOD", "ROOT", "STAYS", "Node", "interrupt", "link_images", "make
 ROOT = Path(__file__).parents[2]
 
 # Sleeps, but ends at once when it is told to: a PID 1 without a handler would use up its grace period.
-_IDLE = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"
+IDLE = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"
 
 
 def pod(name: str, *containers: dict[str, Any], **spec: Any) -> dict[str, Any]:
     """A Pod; a container only needs what matters to the test, and idles unless it has a command."""
     full = [
-        {"name": f"c{number}", "image": "busybox", "command": ["sh", "-c", _IDLE]} | each
+        {"name": f"c{number}", "image": "busybox", "command": ["sh", "-c", IDLE]} | each
         for number, each in enumerate(containers)
     ]
     metadata = {"name": name} | spec.pop("metadata", {})
@@ -32,7 +32,7 @@ def sh(script: str, **fields: Any) -> dict[str, Any]:
 
 def idle_after(script: str, **fields: Any) -> dict[str, Any]:
     """A container that runs a script, and then idles."""
-    return sh(f"{script}\n{_IDLE}", **fields)
+    return sh(f"{script}\n{IDLE}", **fields)
 
 
 def mounted(**paths: str) -> list[dict[str, str]]:
