@@ -144,9 +144,7 @@ def test_init_containers_are_completed_and_ready(node):
 
 
 def test_while_an_init_container_runs_the_pod_is_pending(node):
-    node.apply(
-        pod("web", {}, initContainers=[init("a", IDLE), init("b", "true")]), "--namespace=default"
-    )
+    node.apply(pod("web", {}, initContainers=[init("a", IDLE), init("b", "true")]), "--namespace=default")
     status = node.wait("web", lambda status: "running" in status["initContainerStatuses"][0]["state"])
     assert status["phase"] == "Pending"
     assert container(status)["state"]["waiting"]["reason"] == "PodInitializing"
