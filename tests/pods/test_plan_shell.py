@@ -11,6 +11,7 @@ import pytest
 
 from minipod.api import messages as m
 from minipod.spec import yamlio
+from minipod.testing.wait import PATIENCE
 from tests.support import evidence
 from tests.support.faults import Api
 from tests.support.node import ROOT, Node, make, pod
@@ -113,7 +114,7 @@ def shell(node: Node, script: str, **variables: str) -> tuple[int, str]:
     program = ["env", *(f"{name}={value}" for name, value in variables.items()), "sh", "-eu"]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with node.popen(program=program, **pipes) as process:
-        out, err = process.communicate(script, timeout=120)
+        out, err = process.communicate(script, timeout=120 * PATIENCE)
     return process.returncode, out + err
 
 
